@@ -1,7 +1,7 @@
-"""Fixtures for all tests: a few customers, and a real exchange.
+"""Fixtures for all tests: two customers, and a real exchange.
 
-Alice has 1,000 USD and 10 AAPL; Bob has 500 USD and must never see what is Alice's. Nothing of ours is mocked: the
-database and the broker are real servers (`make test` starts them), the exchange is the stand-in, as its own process.
+Alice has 1,000 USD and 10 AAPL. Bob has 500 USD and must never see Alice's data. Our own code is never mocked: the
+database and the broker are real servers, which `make test` starts, and the exchange is the stand-in in its own process.
 """
 
 import fcntl
@@ -36,16 +36,16 @@ from tests.lasting import forget
 from trades import lane
 
 pytest_plugins = ["tests.kinds", "tests.memory"]
-# pytest-django wraps a test that commits in Django's own test case, and this is how that one cleans up.
+# pytest-django wraps tests that commit in this Django test case; replace how it cleans up.
 TransactionTestCase._fixture_teardown = lambda self: emptying.delete_rows()  # type: ignore[attr-defined]
-# How long an example takes says something about the machine, not about the code.
+# The duration of an example depends on the machine, so it has no deadline.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 PROJECT = Path(__file__).resolve().parent.parent
 # Static files are not collected for tests, but whitenoise looks for their folder.
 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
-NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
+NEVER_MS = 3_600_000  # so slow that no order is executed during a test
 
 
 class StandInExchange:
@@ -84,8 +84,8 @@ class StandInExchange:
         request = urllib.request.Request(  # noqa: S310
             self.url + path, data, {"Content-Type": "application/json"}, method=method
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            content = answer.read()
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            content = response.read()
         return json.loads(content) if content else None
 
 
@@ -93,7 +93,7 @@ class StandInExchange:
 def django_db_setup(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
-    """Make the session's database, however long that takes, and limit the time of statements from there on."""
+    """Create the session's database without a time limit; from then on limit the time of statements."""
     name = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
         connection.settings_dict["OPTIONS"] = template.LONG_TIMEOUTS
@@ -153,7 +153,7 @@ def _static_root() -> None:
 
 @pytest.fixture(scope="session")
 def static_files() -> None:
-    """Static files as they are served: with their hashes, compressed. The first worker that needs them collects."""
+    """Collect the static files, hashed and compressed as in production. Only one worker does it."""
     with (settings.STATIC_ROOT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (settings.STATIC_ROOT / "staticfiles.json").exists():
@@ -163,7 +163,7 @@ def static_files() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_broker() -> Iterator[None]:
+def _isolated_test() -> Iterator[None]:
     """Isolate tests from each other's rings, trading controls, prices and fees."""
     forget()
     broker = lane.broker()
@@ -173,7 +173,7 @@ def _quiet_broker() -> Iterator[None]:
 
 @pytest.fixture
 def real_password_hashers(settings: Any) -> None:
-    """Passwords are hashed as they are outside of tests: slowly."""
+    """Hash passwords slowly, as in production."""
     settings.PASSWORD_HASHERS = settings.REAL_PASSWORD_HASHERS
 
 
@@ -186,19 +186,19 @@ def broke(alice: Customer) -> Customer:
 
 @pytest.fixture
 def alice(db: None) -> Customer:
-    """1,000 USD and 10 AAPL."""
+    """Create Alice, with 1,000 USD and 10 AAPL."""
     return people.alice()
 
 
 @pytest.fixture
 def bob(db: None) -> Customer:
-    """500 USD."""
+    """Create Bob, with 500 USD."""
     return people.bob()
 
 
 @pytest.fixture
 def api_of() -> Callable[[Customer], Client]:
-    """A client that calls the REST API as a customer: `api_of(alice).get("/api/v1/balance")`."""
+    """Provide a function that returns a customer's REST API client: `api_of(alice).get("/api/v1/balance")`."""
 
     def api_of(customer: Customer, scopes: list[str] | None = None) -> Client:
         token = tokens.issue(customer, "test", scopes).token

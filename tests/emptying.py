@@ -6,29 +6,29 @@ PostgreSQL replaces each table and index with a new file. Most tests have writte
 
 from django.db import connection
 
-# The rows that `migrate` wrote are kept, because no test changes them.
+# The rows that `migrate` wrote are excluded, because no test changes them.
 EMPTY = """
     DO $$
     DECLARE
-        kept CONSTANT text[] = '{django_migrations, django_content_type, auth_permission}';
-        written regclass[] = '{}';
+        excluded CONSTANT text[] = '{django_migrations, django_content_type, auth_permission}';
+        tables regclass[] = '{}';
         name regclass;
-        is_written boolean;
+        has_rows boolean;
     BEGIN
         FOR name IN SELECT oid FROM pg_class
-            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL (kept)
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL (excluded)
         LOOP
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO is_written;
-            IF is_written THEN
-                written = written || name;
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO has_rows;
+            IF has_rows THEN
+                tables = tables || name;
                 EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', name);
             END IF;
         END LOOP;
-        FOREACH name IN ARRAY written LOOP
+        FOREACH name IN ARRAY tables LOOP
             EXECUTE format('DELETE FROM %s', name);
         END LOOP;
         SET CONSTRAINTS ALL IMMEDIATE;
-        FOREACH name IN ARRAY written LOOP
+        FOREACH name IN ARRAY tables LOOP
             EXECUTE format('ALTER TABLE %s ENABLE TRIGGER USER', name);
         END LOOP;
     END $$

@@ -1,7 +1,7 @@
 """Create the rows that tests start with, such as `StockFactory.create(ticker="IBM")`: one factory for each model.
 
-Fields that a test does not name get valid values. Prefer the product's own verbs where there is one, for example to
-open an account, to deposit or to place a trade (`tests.people`): a factory writes a single row and nothing else.
+Fields that a test does not set get valid values. Prefer the product's own functions where they exist, for example to
+open an account, to deposit or to place a trade (see `tests.people`): a factory writes a single row and nothing else.
 """
 
 from datetime import date
@@ -74,7 +74,7 @@ class AdjustmentFactory(DjangoModelFactory):
 
 
 class ClosingPriceFactory(DjangoModelFactory):
-    """What AAPL cost at the end of a month. The test gives the day and the price."""
+    """The price of AAPL at the end of a month. The test passes the day and the price."""
 
     class Meta:
         model = ClosingPrice
@@ -111,7 +111,7 @@ class GoodFaithViolationFactory(DjangoModelFactory):
 
 
 class LimitsFactory(DjangoModelFactory):
-    """Rate limits of a customer's own."""
+    """Individual rate limits of a customer."""
 
     class Meta:
         model = Limits
@@ -120,7 +120,7 @@ class LimitsFactory(DjangoModelFactory):
 
 
 class PositionFactory(DjangoModelFactory):
-    """Shares that a customer owns, without the postings that brought them."""
+    """Shares that a customer owns, without their postings."""
 
     class Meta:
         model = Position
@@ -165,7 +165,7 @@ class TransferFactory(DjangoModelFactory):
 
 
 class AuthenticatorFactory(DjangoModelFactory):
-    """An authenticator app as second factor, without a secret: it accepts no code."""
+    """An authenticator app as a second factor. It has no secret, so it accepts no code."""
 
     class Meta:
         model = Authenticator
@@ -200,7 +200,7 @@ class StockFactory(DjangoModelFactory):
 
 
 class CallFactory(DjangoModelFactory):
-    """A call to the exchange that it answered."""
+    """A call to the exchange that got a response."""
 
     class Meta:
         model = Call
@@ -221,7 +221,7 @@ class ClockSkewFactory(DjangoModelFactory):
 
 
 class ClosureFactory(DjangoModelFactory):
-    """A day on which the exchange says that it stays closed."""
+    """A day on which the exchange is closed, as it has announced."""
 
     class Meta:
         model = Closure
@@ -231,7 +231,7 @@ class ClosureFactory(DjangoModelFactory):
 
 
 class ShortListFactory(DjangoModelFactory):
-    """A list from the exchange that was not applied, because too many stocks were missing."""
+    """A list of stocks from the exchange that was not applied, because too many stocks were missing."""
 
     class Meta:
         model = ShortList
@@ -244,7 +244,7 @@ class ShortListFactory(DjangoModelFactory):
 
 
 class TradeFactory(DjangoModelFactory):
-    """A trade in line, without its status change and without a ring."""
+    """A PLACED trade, without its status change and without a ring."""
 
     class Meta:
         model = Trade
@@ -279,7 +279,7 @@ class TradeCounterFactory(DjangoModelFactory):
 
 
 class DayTotalFactory(DjangoModelFactory):
-    """A dollar that a day moved at the bank."""
+    """A day's total of one dollar on the bank account."""
 
     class Meta:
         model = DayTotal
@@ -314,7 +314,7 @@ class TradingControlFactory(DjangoModelFactory):
 
 
 class StaffReportFactory(DjangoModelFactory):
-    """A rejection reported by phone, which waits for a second member of staff."""
+    """A rejection that was reported by phone and waits for approval by a second member of staff."""
 
     class Meta:
         model = StaffReport
@@ -385,7 +385,7 @@ class ProofFactory(DjangoModelFactory):
 
 
 class ProposalFactory(DjangoModelFactory):
-    """An action that waits for a second member of staff."""
+    """An action that waits for approval by a second member of staff."""
 
     class Meta:
         model = Proposal

@@ -12,7 +12,7 @@ from brokerage.database.privileges import NO_TRUNCATE, refused_operations
 
 
 def refusal(statement: str, ids: dict[str, Any]) -> str:
-    """Return the name of the guarantee for which the database refuses this statement; fail if it does not refuse it."""
+    """Return the name of the guarantee because of which the database refuses this statement; fail if it doesn't."""
     with pytest.raises(DatabaseError) as caught:
         _attempt(statement, ids)
     return guarantee_named_by(caught.value)
@@ -47,7 +47,7 @@ def guarantees_of(app: str) -> set[str]:
 def guarantees_in_meta(app: str) -> set[str]:
     """Return every constraint and trigger that an app's models declare."""
     options: list[Any] = [model._meta for model in apps.get_app_config(app).get_models()]
-    return {one.name for meta in options for one in [*meta.constraints, *getattr(meta, "triggers", [])]}
+    return {guarantee.name for meta in options for guarantee in [*meta.constraints, *getattr(meta, "triggers", [])]}
 
 
 def lift_guarantees() -> None:

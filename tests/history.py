@@ -58,7 +58,7 @@ def customer_with_history(email: str = "ada@example.com", password: str = PASSWO
 
 
 class HistoryWriter:
-    """Deposits, buys and sells through the ordinary code, and afterwards moves all of it to its time in the past.
+    """Deposits, buys and sells through the ordinary code, and finally moves everything to its time in the past.
 
     Call its methods in chronological order. The test of this class checks that the books are correct.
     """
@@ -82,7 +82,7 @@ class HistoryWriter:
             type="BUY" if quantity > 0 else "SELL",
             quantity=abs(quantity),
         )
-        price = price_then(ticker, at)
+        price = price_at(ticker, at)
         with transaction.atomic():  # one transaction, so that no lane takes a turn in between
             transitions.lock_counter(self.customer.id)
             transitions.insert_trades([Placing(trade, "test")])
@@ -112,7 +112,7 @@ class HistoryWriter:
                 cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
-def price_then(ticker: str, at: datetime) -> Decimal:
+def price_at(ticker: str, at: datetime) -> Decimal:
     """Return the price of a stock at a time, or the last one before it if the market was closed."""
     now = gateway.bars(ticker, at, at + timedelta(minutes=1), 60)
     before = [] if now else gateway.bars(ticker, at - timedelta(days=5), at, 3600)

@@ -1,7 +1,7 @@
-"""The kinds of tests: quick ones, and those that a marker calls slow, with the reason.
+"""The kinds of tests: quick tests, and slow tests, whose marker says why they are slow.
 
-A test without a slow marker is quick, and may not start a process. The stand-in exchange is the exception: every worker
-has one, started in half a second.
+A test without a slow marker is quick and may not start a process. The exception is the stand-in exchange: every worker
+has one, which starts in half a second.
 """
 
 import os
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-# pyproject.toml says what each means. In this order they are handed to parallel workers: what takes longest goes first.
+# pyproject.toml explains each. Parallel workers get them in this order, the longest first.
 SLOW = ("story", "rabbitmq", "browser", "big", "process")
-# Tests that share servers, or load the machine so much that two at once would disturb each other, go to one worker.
+# Tests that share servers, or would disturb each other by their load, run in the same worker.
 GROUPS = {"story": "story", "rabbitmq": "story", "browser": "browser"}
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-# What sets a session up, and what makes a PDF document in less than half a second.
+# Programs that set up a session, or make a PDF document in less than half a second.
 ALLOWED = {"exchange.simulator", "pg_dump", "pg_restore", "web.pdf_maker"}
 
 _running: pytest.Item | None = None
@@ -29,7 +29,7 @@ def slow_marker(item: pytest.Item) -> str | None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run quick tests with one worker more than there are cores: a third of their time they wait."""
+    """Run quick tests with one worker more than there are cores, because they spend a third of their time waiting."""
     return (os.cpu_count() or 1) + 1 if config.option.markexpr == "quick" else None
 
 

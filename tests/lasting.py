@@ -20,7 +20,7 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
                 yield rows_that_no_test_changes()
 
     Everything is one transaction, in which the database's clock stands still. Use this for tests that try many things
-    on the same rows without time passing. No test in the same class or module may commit.
+    with the same rows and don't need time to pass. No test in the same class or module may commit.
     """
     with blocker.unblock():
         forget()
@@ -36,7 +36,7 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Clear what this process remembers of the broker, unserved lanes, trading controls, the market and fees."""
+    """Clear this process's caches of the broker's state, unserved lanes, trading controls, the market and fees."""
     lane.broker_backoff.stop()
     sweep.forget()
     checks.forget()

@@ -1,4 +1,4 @@
-"""Helpers that open accounts, buy shares, and report trades as the exchange does."""
+"""Functions that open accounts, buy shares, and report trades as the exchange does."""
 
 import time
 from datetime import date
@@ -59,7 +59,7 @@ def claim(*customers: Customer) -> list[Trade]:
 def trade(
     customer: Customer, type: str, quantity: int, price: str, day: date | None = None, ticker: str = "KO"
 ) -> Trade:
-    """Trade on a day (default: today) at this price, as if the exchange had reported it."""
+    """Place and fill a trade on a day (default: today) at this price, as if the exchange had reported it."""
     trade, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
     send_report(trade, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
@@ -92,7 +92,7 @@ def take_rung_customers(lane: int) -> list[int]:
     return next(collect_rings(lane), [])
 
 
-def report_body(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> dict[str, Any]:
+def report_body(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> dict[str, Any]:
     """Return the exchange's report on a trade, in wire format."""
     filled = status == Status.FILLED and price is not None
     return {
@@ -107,18 +107,18 @@ def report_body(trade: Trade, status: str, price: Decimal | None = None, **other
         "reasonCode": None if filled else "exchange_error",
         "executionId": f"x-{trade.id}" if filled else None,
         "executedAt": "2026-01-02T15:04:05.000000Z" if filled else None,
-    } | other
+    } | more
 
 
-def send_report(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
+def send_report(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> None:
     """Store a report on a trade, as if the exchange had sent it."""
-    store_reports([report_body(trade, status, price, **other)], Report.Source.CALLBACK)
+    store_reports([report_body(trade, status, price, **more)], Report.Source.CALLBACK)
 
 
 def totp_code(secret: str, steps_ahead: int = 0, at: float | None = None) -> str:
-    """Return the code that an authenticator app shows at a moment, or so many steps later.
+    """Return the code that an authenticator app shows at a moment, or this many steps later.
 
-    It is the code of that very step. The code of the step before is also accepted, but only until the step ends.
+    The server also accepts the code of the previous step, but only until the current step ends.
 
     Args:
         at: The moment in seconds since the epoch (default: now).

@@ -30,7 +30,7 @@ def assert_found(rules: Sequence[Rule], rule: str, plant: str, names: dict[str, 
         rules: The rules to examine.
         rule: The name of the rule that the error breaks.
         plant: The SQL statement that plants the error; its parameters are `ids`.
-        names: What the violation must contain: for each key, the name of an id, or a value after "=".
+        names: The fields that the violation must have; each value is the name of an id, or a literal after "=".
         ids: The ids of the books, by name.
     """
     lift_guarantees()

@@ -1,7 +1,7 @@
 """Settings for tests: the brokerage's own, on servers that belong to the tests alone.
 
 Each pytest-xdist worker has its own PostgreSQL, Valkey number, key prefix and data folder. A database of its own would
-not be enough: an open transaction in any database of a server holds up the event feed in all of them.
+not be enough: an open transaction in any database of a server delays the event feed in all of them.
 
 Tests empty all of these, so they refuse servers that nobody has declared disposable.
 """

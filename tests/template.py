@@ -27,7 +27,7 @@ IS_OURS = (POSTGRESQL_DIR / "postgres").exists()
 
 
 def make_database() -> None:
-    """Create the tests' database, by restoring the dump or by migrating, and connect to it from now on."""
+    """Create the tests' database by restoring the dump or by migrating, and connect to it."""
     dump = _dump_path() if IS_OURS else None
     if dump and dump.exists():
         _restore(dump)

@@ -43,12 +43,14 @@ def alice(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         ({"legs": [{}]}, "legs"),
     ],
 )  # fmt: skip
-def test_orders(alice: Customer, api_of: Callable[..., Client], change: dict, field: str) -> None:
+def test_a_bad_order_is_refused_by_its_field(
+    alice: Customer, api_of: Callable[..., Client], change: dict, field: str
+) -> None:
     before = Trade.objects.count()
-    answer = api_of(alice).post("/alpaca/v2/orders", json.dumps(ORDER | change), content_type="application/json")
-    assert answer.status_code == 422, answer.content
-    assert answer.json()["code"] == 40010001
-    assert field in answer.json()["message"]
+    response = api_of(alice).post("/alpaca/v2/orders", json.dumps(ORDER | change), content_type="application/json")
+    assert response.status_code == 422, response.content
+    assert response.json()["code"] == 40010001
+    assert field in response.json()["message"]
     assert Trade.objects.count() == before
 
 
@@ -72,21 +74,21 @@ def test_orders(alice: Customer, api_of: Callable[..., Client], change: dict, fi
         ('{"' + '":1,"'.join(map(str, range(5_000))) + '":1}', "application/json", None),
     ],
 )
-def test_bodies(
+def test_a_bad_body_gets_a_4xx_in_the_apis_format(
     alice: Customer, api_of: Callable[..., Client], address: str, body: Any, kind: str, status: int | None
 ) -> None:
-    answer = api_of(alice).post(address, body, content_type=kind)
-    assert 400 <= answer.status_code < 500
-    assert status in (None, answer.status_code)
-    problem = answer.json()
+    response = api_of(alice).post(address, body, content_type=kind)
+    assert 400 <= response.status_code < 500
+    assert status in (None, response.status_code)
+    problem = response.json()
     if address.startswith("/api/"):
-        assert answer["Content-Type"] == "application/problem+json"
-        assert problem["status"] == answer.status_code
+        assert response["Content-Type"] == "application/problem+json"
+        assert problem["status"] == response.status_code
         assert problem["code"]
     else:
-        assert str(problem["code"]).startswith(str(answer.status_code)) or problem["code"] == 40010001
+        assert str(problem["code"]).startswith(str(response.status_code)) or problem["code"] == 40010001
         assert problem["message"]
-    assert len(answer.content) < 10_000
+    assert len(response.content) < 10_000
 
 
 @pytest.mark.parametrize(
@@ -108,13 +110,13 @@ def test_bodies(
         ("account/portfolio/history?end=0001-01-02T00:00:00Z", 422),
     ],
 )  # fmt: skip
-def test_addresses(
+def test_a_bad_address_or_query_gets_the_documented_status(
     alice: Customer, api_of: Callable[..., Client], exchange: StandInExchange, address: str, status: int
 ) -> None:
-    answer = api_of(alice).get(f"/alpaca/v2/{address}")
-    assert answer.status_code == status, answer.content[:500]
+    response = api_of(alice).get(f"/alpaca/v2/{address}")
+    assert response.status_code == status, response.content[:500]
     if status != 200:
-        assert set(answer.json()) >= {"code", "message"}
+        assert set(response.json()) >= {"code", "message"}
 
 
 def test_requests_without_valid_credentials_are_refused(db: None) -> None:
@@ -126,11 +128,11 @@ def test_requests_without_valid_credentials_are_refused(db: None) -> None:
         {"Authorization": "Bearer x"},
         {"Authorization": "Basic eDp5"},
     ):
-        answer = Client(headers=headers).get("/alpaca/v2/account")
-        assert (answer.status_code, answer.json()["code"]) == (401, 40110000)
+        response = Client(headers=headers).get("/alpaca/v2/account")
+        assert (response.status_code, response.json()["code"]) == (401, 40110000)
 
 
-def test_scopes_hold_here_too(alice: Customer, api_of: Callable[..., Client]) -> None:
+def test_scopes_apply_to_the_alpaca_api(alice: Customer, api_of: Callable[..., Client]) -> None:
     reader = api_of(alice, ["read"])
     assert reader.get("/alpaca/v2/account").status_code == 200
     refused = reader.post("/alpaca/v2/orders", json.dumps(ORDER), content_type="application/json")
@@ -138,8 +140,8 @@ def test_scopes_hold_here_too(alice: Customer, api_of: Callable[..., Client]) ->
     assert reader.delete("/alpaca/v2/account").status_code == 405
 
 
-def test_trades_name_the_field(alice: Customer, api_of: Callable[..., Client]) -> None:
+def test_a_bad_trade_is_refused_by_its_field(alice: Customer, api_of: Callable[..., Client]) -> None:
     for change, field in (({"quantity": 1e300}, "quantity"), ({"stockTicker": "\x00"}, "stockTicker"), ({"x": 1}, "x")):
-        answer = api_of(alice).post("/api/v1/trades", json.dumps(TRADE | change), content_type="application/json")
-        assert answer.status_code == 400
-        assert field in [error["field"] for error in answer.json()["errors"]]
+        response = api_of(alice).post("/api/v1/trades", json.dumps(TRADE | change), content_type="application/json")
+        assert response.status_code == 400
+        assert field in [error["field"] for error in response.json()["errors"]]

@@ -38,7 +38,7 @@ def prose(page: Path) -> str:
 
 
 def code(page: Path) -> Iterator[str]:
-    """Yield what a page shows as code: lines of blocks, and text in backticks."""
+    """Yield the code on a page: the lines of code blocks, and text in backticks."""
     for language, block in FENCE.findall(page.read_text()):
         if language in {"sh", "console", ""}:
             yield from block.splitlines()
@@ -79,10 +79,10 @@ def test_every_file_exists(page: Path) -> None:
             assert any(list(folder.glob(path)) for folder in near), name
 
 
-WALKED = [ROOT / "docs/tutorial" / name for name in ("first-trade-by-page.md", "first-day-as-staff.md")]
+TUTORIALS = [ROOT / "docs/tutorial" / name for name in ("first-trade-by-page.md", "first-day-as-staff.md")]
 
 
-@pytest.mark.parametrize("page", WALKED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_every_label_that_a_tutorial_names_is_on_a_page(page: Path) -> None:
     labels = set(re.findall(r"\*\*([^*]+)\*\*", page.read_text()))
     sources = [file for kind in ("html", "py") for file in ROOT.glob(f"[a-su-z]*/**/*.{kind}")]
@@ -134,13 +134,13 @@ def test_every_reason_code_is_described() -> None:
 def test_documented_constraints_and_triggers_exist() -> None:
     table = (ROOT / "docs/explanation/architecture.md").read_text().partition("| invariant | enforced by |")[2]
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", table.partition("\n\n")[0]))
-    there = {
+    existing = {
         rule.name
         for model in apps.get_models()
         for rule in (*model._meta.constraints, *model._meta.indexes, *getattr(model._meta, "triggers", ()))
     }
     assert len(named) >= 12
-    assert named - there == set()
+    assert named - existing == set()
 
 
 DECISIONS = sorted((ROOT / "docs/explanation/adr").glob("[0-9]*.md"))

@@ -13,7 +13,7 @@ TRIGGERS = "SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WH
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_row_goes_and_every_trigger_stays(alice: Customer, exchange: StandInExchange) -> None:
+def test_every_row_is_deleted_and_every_trigger_stays_enabled(alice: Customer, exchange: StandInExchange) -> None:
     customer_with_history()
     with connection.cursor() as cursor:
         cursor.execute(TRIGGERS)

@@ -1,4 +1,4 @@
-"""The customer with a history that other tests begin with has books that hold."""
+"""The customer with a history that other tests use has correct books."""
 
 import pytest
 from django.utils import timezone
@@ -10,11 +10,11 @@ from trades.audit import audit_books
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_books_of_a_customer_with_a_history_hold(exchange: StandInExchange) -> None:
+def test_the_books_of_a_customer_with_a_history_are_correct(exchange: StandInExchange) -> None:
     customer_with_history()
     audit = audit_books()
     assert audit.findings.violations == []
-    trades = [ticker for done in DAYS_AGO.values() for ticker, _ in done if ticker != CASH]
+    trades = [ticker for actions in DAYS_AGO.values() for ticker, _ in actions if ticker != CASH]
     assert (audit.customers, audit.trades) == (1, len(trades))
     days = [(timezone.now() - at).days for at in Posting.objects.order_by("id").values_list("created_at", flat=True)]
     assert days == sorted(days, reverse=True)

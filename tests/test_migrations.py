@@ -17,12 +17,13 @@ from psycopg import sql
 pytestmark = pytest.mark.process
 
 PROJECT = Path(__file__).resolve().parent.parent
-APPS = ("office", "webhooks", "trades", "exchange", "alpaca_api", "accounts")  # who depends on another goes first
+# An app precedes those on which it depends.
+APPS = ("office", "webhooks", "trades", "exchange", "alpaca_api", "accounts")
 
 
 @pytest.fixture
-def database_of_its_own() -> Iterator[str]:
-    """The address of an empty database on the tests' server, that nobody else uses."""
+def empty_database() -> Iterator[str]:
+    """Create an empty database on the tests' server; return its URL."""
     server = os.environ["DATABASE_URL"]
     name = f"migrations_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -34,40 +35,40 @@ def database_of_its_own() -> Iterator[str]:
 
 
 def migrate(database: str, *arguments: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0", *arguments],
         cwd=PROJECT,
         env=os.environ | {"DATABASE_URL": database},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 def schema(database: str) -> list[tuple[str, str, str]]:
-    """Every column, constraint, index and trigger of our apps' tables, as the database tells it.
+    """Return every column, constraint, index and trigger of our apps' tables, as the database defines them.
 
-    A trigger names its function, and that name has a hash of what it does.
+    A trigger names its function, whose name contains a hash of its code.
     """
     with psycopg.connect(database) as connection:
         return connection.execute(SCHEMA, [[f"{app}_%" for app in APPS]]).fetchall()
 
 
-def test_every_migration_can_be_undone_and_done_again(database_of_its_own: str) -> None:
-    migrate(database_of_its_own)
-    before = schema(database_of_its_own)
+def test_every_migration_can_be_reversed_and_applied_again(empty_database: str) -> None:
+    migrate(empty_database)
+    before = schema(empty_database)
     assert {kind for kind, _, _ in before} == {"column", "constraint", "index", "trigger"}
     for app in APPS:
-        migrate(database_of_its_own, app, "zero")
-    assert schema(database_of_its_own) == []
-    migrate(database_of_its_own)
-    assert schema(database_of_its_own) == before
+        migrate(empty_database, app, "zero")
+    assert schema(empty_database) == []
+    migrate(empty_database)
+    assert schema(empty_database) == before
 
 
-def test_both_kinds_of_watchlists_are_kept(database_of_its_own: str) -> None:
-    migrate(database_of_its_own, "accounts", "0006")
-    migrate(database_of_its_own, "alpaca_api", "0001")
-    with psycopg.connect(database_of_its_own) as connection:
+def test_migrating_keeps_both_kinds_of_watchlists(empty_database: str) -> None:
+    migrate(empty_database, "accounts", "0006")
+    migrate(empty_database, "alpaca_api", "0001")
+    with psycopg.connect(empty_database) as connection:
         (customer,) = connection.execute(
             "INSERT INTO accounts_customer (email, password, name, is_active, is_staff, is_superuser, theme, time_zone)"
             " VALUES ('old@example.com', '', '', true, false, false, 'system', '') RETURNING id"
@@ -81,28 +82,28 @@ def test_both_kinds_of_watchlists_are_kept(database_of_its_own: str) -> None:
             " (gen_random_uuid(), %s, 'Primary Watchlist', '[]')",
             [customer, customer],
         )
-    migrate(database_of_its_own)
-    with psycopg.connect(database_of_its_own) as connection:
-        kept = connection.execute(
+    migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        watchlists = connection.execute(
             "SELECT name, tickers, is_default FROM accounts_watchlist ORDER BY is_default DESC, name"
         ).fetchall()
-    assert kept[0] == ("Primary Watchlist", ["IBM", "AAPL"], True)
-    assert [(name[:17], tickers) for name, tickers, _ in kept[1:]] == [
+    assert watchlists[0] == ("Primary Watchlist", ["IBM", "AAPL"], True)
+    assert [(name[:17], tickers) for name, tickers, _ in watchlists[1:]] == [
         ("Primary Watchlist", []),
         ("tech", ["MSFT", "AAPL"]),
     ]
 
 
-def test_costs_are_computed_anew_from_the_postings(database_of_its_own: str) -> None:
-    migrate(database_of_its_own, "accounts", "0007")
-    with psycopg.connect(database_of_its_own) as connection:
+def test_migrating_recomputes_costs_from_postings(empty_database: str) -> None:
+    migrate(empty_database, "accounts", "0007")
+    with psycopg.connect(empty_database) as connection:
         (customer,) = connection.execute(
             "INSERT INTO accounts_customer (email, password, name, is_active, is_staff, is_superuser, theme, time_zone)"
             " VALUES ('old@example.com', '', '', true, false, false, 'system', '') RETURNING id"
         ).fetchone() or (0,)
         connection.execute(
             "INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)"
-            " VALUES (%s, 'IBM', 150000, 0, 10)",  # an average that had stopped moving
+            " VALUES (%s, 'IBM', 150000, 0, 10)",  # a wrong average, as old versions computed it
             [customer],
         )
         for kind, change, total, price in (
@@ -115,13 +116,13 @@ def test_costs_are_computed_anew_from_the_postings(database_of_its_own: str) -> 
                 " VALUES (%s, 'IBM', %s, gen_random_uuid(), %s, %s, %s)",
                 [customer, kind, change, total, price],
             )
-    migrate(database_of_its_own, "accounts", "0008")
-    with psycopg.connect(database_of_its_own) as connection:
-        found = connection.execute("SELECT quantity, cost FROM accounts_position").fetchall()
-    assert found == [(150_000, Decimal("1874250"))], "12.4950 a share"
+    migrate(empty_database, "accounts", "0008")
+    with psycopg.connect(empty_database) as connection:
+        positions = connection.execute("SELECT quantity, cost FROM accounts_position").fetchall()
+    assert positions == [(150_000, Decimal("1874250"))], "12.4950 per share"
 
 
-def test_models_and_migrations_are_in_step(db: None) -> None:
+def test_the_migrations_match_the_models(db: None) -> None:
     call_command("makemigrations", check_changes=True, dry_run=True)
 
 

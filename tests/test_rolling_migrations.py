@@ -1,7 +1,7 @@
-"""Old code lives with every new migration, for during a rolling upgrade both run: docs/how-to tells how to split one.
+"""Old code works with every new migration: both run during a rolling upgrade. docs/how-to shows how to split one.
 
-RELEASED lists the migrations from before this rule. A new one that can't follow it belongs there only if its release
-stops the whole brokerage, which the changelog then says.
+RELEASED lists the migrations from before this rule. A new migration that can't follow it belongs there only if its
+release stops the whole brokerage, and then the changelog says so.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ OURS = ["accounts", "alpaca_api", "exchange", "feed", "office", "trades", "webho
 LOCKS = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE", "ADD_UNIQUE", "ALTER_COLUMN", "DROP_INDEX"]
 
 
-@pytest.mark.django_db(transaction=True)  # an index that is built concurrently is not built in a transaction
-def test_old_code_lives_with_every_new_migration(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.django_db(transaction=True)  # an index can't be built concurrently within a transaction
+def test_old_code_works_with_every_new_migration(capsys: pytest.CaptureFixture[str]) -> None:
     linter = MigrationLinter(
         str(settings.BASE_DIR),
         include_apps=OURS,
@@ -46,17 +46,17 @@ def test_migrations_listed_as_released_exist() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_migrate_waits_for_a_table_that_is_in_use_and_blocks_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrate_waits_for_a_locked_table_and_blocks_others_only_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT_MS", 100)
     monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.2)
     parameters = connection.get_connection_params()
-    other = psycopg.connect(
+    session = psycopg.connect(
         **{name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
     )
     call_command("migrate", "exchange", "0001", verbosity=0)
-    other.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
-    released = time.monotonic() + 1.0
-    threading.Timer(1.0, other.close).start()
+    session.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
+    released_at = time.monotonic() + 1.0
+    threading.Timer(1.0, session.close).start()
     call_command("migrate", "exchange", verbosity=0)
     allow_truncate()
-    assert time.monotonic() >= released - 0.1
+    assert time.monotonic() >= released_at - 0.1

@@ -15,26 +15,30 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("web", "accounts", "exchange", "trades", "feed", "webhooks", "alpaca_api", "office", "brokerage")
-AROUND = ("local", "chaos", "benchmarks", "cluster")  # what runs, breaks and measures the brokerage from outside
+AROUND = ("local", "chaos", "benchmarks", "cluster")  # packages that run, break and measure the brokerage from outside
 FUNCTION_LINES_MAX = 50
 FILE_LINES_MAX = 420
 SCREEN_LINES = 60
 CORE_SCREENS_MAX = 10
 VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "services", "signals", "exceptions", "misc"}
-# Overridden methods say what the framework's own documentation says.
-OF_FRAMEWORKS = {"handle", "add_arguments", "to_internal_value", "to_representation", "authenticate_header", "collect"}
-OF_FRAMEWORKS |= {"get_cache_key", "allow_request", "get_authenticators", "get_permissions", "permission_denied"}
-OF_FRAMEWORKS |= {"process_exception", "convert_known_exceptions", "report_exception", "format_error_response", "run"}
-OF_FRAMEWORKS |= {"format_exception", "get_security_definition", "get_by_natural_key", "create_superuser", "initial"}
-OF_FRAMEWORKS |= {"get_authenticate_header", "parse", "ready", "has_permission"}
+# Overridden methods are documented by their framework.
+FRAMEWORK_METHODS = {
+    "handle", "add_arguments", "to_internal_value", "to_representation", "authenticate_header", "collect",
+    "get_cache_key", "allow_request", "get_authenticators", "get_permissions", "permission_denied", "process_exception",
+    "convert_known_exceptions", "report_exception", "format_error_response", "run", "format_exception",
+    "get_security_definition", "get_by_natural_key", "create_superuser", "initial", "get_authenticate_header", "parse",
+    "ready", "has_permission",
+}  # fmt: skip
 
-DECLARED = {"TextChoices", "Serializer", "StrictSerializer", "BaseCommand", "PageQuery", "APIException", "AppConfig"}
+DECLARATIVE_BASES = {
+    "TextChoices", "Serializer", "StrictSerializer", "BaseCommand", "PageQuery", "APIException", "AppConfig",
+}  # fmt: skip
 
 
 def modules(*apps: str) -> list[Path]:
-    """Python files of these apps, without tests and migrations."""
-    found = [path for app in apps for path in sorted((ROOT / app).rglob("*.py"))]
-    return [path for path in found if not {"migrations", "peers"} & set(path.relative_to(ROOT).parts)]
+    """Return the Python files of these packages, without tests and migrations."""
+    paths = [path for app in apps for path in sorted((ROOT / app).rglob("*.py"))]
+    return [path for path in paths if not {"migrations", "peers"} & set(path.relative_to(ROOT).parts)]
 
 
 OURS = modules(*APPS, *AROUND)
@@ -42,7 +46,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Every call, with the text of what is called."""
+    """Yield every call with the source text of the called function."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
@@ -50,7 +54,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 @dataclass(frozen=True)
 class Source:
-    """A Python file, parsed once for all the rules: parsing takes most of the time."""
+    """A Python file, parsed once for all rules, because parsing takes most of the time."""
 
     path: Path
 
@@ -82,7 +86,7 @@ class Source:
 
 @pytest.fixture(scope="module")
 def ours() -> list[Source]:
-    """Every file of ours without the tests."""
+    """Return every Python file except the tests."""
     return [Source(path) for path in OURS]
 
 
@@ -92,7 +96,7 @@ def tests() -> list[Source]:
 
 
 def code_lines(path: Path) -> int:
-    """Lines of a file that hold code: comments, docstrings, blank lines not counted."""
+    """Return the number of lines with code, without comments, docstrings and blank lines."""
     text = path.read_text()
     lines: set[int] = set()
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -111,25 +115,30 @@ def test_no_module_has_a_vague_name() -> None:
 
 
 def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
-    """Public classes, functions and methods without a docstring.
+    """Yield public classes, functions and methods without a docstring.
 
-    What is declared for a framework speaks for itself, as do functions of one statement and methods without arguments.
+    Declarations for a framework need none, nor do functions of one statement and methods without arguments.
     """
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
             if child.name == "Meta" or child.name.startswith("_"):
                 continue
             bases = {ast.unparse(base).split("[")[0].split(".")[-1] for base in child.bases}
-            plain = bases & DECLARED or any(base.endswith(("Admin", "Inline")) for base in bases)
-            if not prefix and not plain and not ast.get_docstring(child):
+            is_declarative = bases & DECLARATIVE_BASES or any(base.endswith(("Admin", "Inline")) for base in bases)
+            if not prefix and not is_declarative and not ast.get_docstring(child):
                 yield child.name
-            if not plain:
+            if not is_declarative:
                 yield from undocumented(child, f"{child.name}.")
         elif isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
-            takes = len(child.args.args) + len(child.args.kwonlyargs)
-            trivial = len(child.body) == 1 or (prefix and takes <= 1)
-            receives = any(".connect" in ast.unparse(decorator) for decorator in child.decorator_list)
-            if not trivial and not receives and child.name not in OF_FRAMEWORKS and not ast.get_docstring(child):
+            parameters_count = len(child.args.args) + len(child.args.kwonlyargs)
+            is_trivial = len(child.body) == 1 or (prefix and parameters_count <= 1)
+            is_receiver = any(".connect" in ast.unparse(decorator) for decorator in child.decorator_list)
+            if (
+                not is_trivial
+                and not is_receiver
+                and child.name not in FRAMEWORK_METHODS
+                and not ast.get_docstring(child)
+            ):
                 yield prefix + child.name
 
 
@@ -143,7 +152,7 @@ def test_money_is_never_float(ours: list[Source]) -> None:
         if source.app not in {"accounts", "trades"}:
             continue
         for name, call in source.calls:
-            # An instant before all others is the one float that is no figure.
+            # Minus infinity, as an instant before all others, is the only allowed float.
             arguments = [ast.unparse(argument) for argument in call.args]
             assert name != "float" or arguments == ["'-inf'"], f"{source}:{call.lineno}"
         names = [node.attr for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)]
@@ -158,13 +167,13 @@ def test_a_verb_owns_its_transaction(ours: list[Source]) -> None:
 
 
 def test_only_commands_print(ours: list[Source]) -> None:
-    speechless = [source for source in ours if "commands" not in source.path.parts and source.app not in AROUND]
-    assert [f"{source}:{call.lineno}" for source in speechless for name, call in source.calls if name == "print"] == []
+    silent = [source for source in ours if "commands" not in source.path.parts and source.app not in AROUND]
+    assert [f"{source}:{call.lineno}" for source in silent for name, call in source.calls if name == "print"] == []
 
 
 def test_no_todo_comments_are_left(ours: list[Source], tests: list[Source]) -> None:
-    left = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
-    assert [source for source in (*ours, *tests) if left.search(source.text)] == []
+    todo = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
+    assert [source for source in (*ours, *tests) if todo.search(source.text)] == []
 
 
 def test_books_are_locked_in_one_place_only(ours: list[Source]) -> None:
@@ -180,7 +189,7 @@ def test_books_are_locked_in_one_place_only(ours: list[Source]) -> None:
 
 
 def private_names(tree: ast.AST) -> Iterator[str]:
-    """Names with an underscore in front that a module defines: functions, classes, variables and attributes."""
+    """Yield the names that a module defines: functions, classes, variables and attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -190,11 +199,11 @@ def private_names(tree: ast.AST) -> Iterator[str]:
             yield node.attr
 
 
-SOMEBODY_ELSES = {"_replace", "_running", "_base_url"}  # a named tuple's and an Alpaca client's, by the same names
+OTHERS_PRIVATE_NAMES = {"_replace", "_running", "_base_url"}  # those of named tuples and Alpaca's client
 
 
 def names_reached_for(tree: ast.AST) -> Iterator[str]:
-    """Return names that a test imports, patches, or accesses on objects of other modules."""
+    """Yield names that a test imports, patches, or accesses on objects of other modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
@@ -206,9 +215,9 @@ def names_reached_for(tree: ast.AST) -> Iterator[str]:
             yield from (str(word).split(".")[-1] for word in words)
 
 
-def test_tests_come_through_the_public_door(ours: list[Source], tests: list[Source]) -> None:
+def test_tests_use_no_private_names(ours: list[Source], tests: list[Source]) -> None:
     private = {name for source in ours for name in private_names(source.tree) if re.match(r"_[A-Za-z]", name)}
-    private -= SOMEBODY_ELSES
+    private -= OTHERS_PRIVATE_NAMES
     assert {str(source): names for source in tests if (names := private & set(names_reached_for(source.tree)))} == {}
 
 
@@ -220,21 +229,21 @@ def test_rows_come_from_factories(tests: list[Source]) -> None:
         for name, call in source.calls:
             text = ast.unparse(call)
             if name.endswith(CREATES_ROWS) or "force_insert=True" in text:
-                assert "Factory" in text, f"{source}:{call.lineno}: make the row by tests/factories.py"
+                assert "Factory" in text, f"{source}:{call.lineno}: create the row with tests/factories.py"
 
 
 def test_a_file_has_one_subject(ours: list[Source], tests: list[Source]) -> None:
     assert [source for source in (*ours, *tests) if len(source.text.splitlines()) > FILE_LINES_MAX] == []
 
 
-def test_a_function_fits_on_a_screen(ours: list[Source]) -> None:
-    long = [
+def test_a_function_is_shorter_than_a_screen(ours: list[Source]) -> None:
+    long_functions = [
         f"{source}: {function.name}"
         for source in ours
         for function in source.functions
         if (function.end_lineno or 0) - function.lineno >= FUNCTION_LINES_MAX
     ]
-    assert long == []
+    assert long_functions == []
 
 
 MAY_BE_DELETED = (
@@ -264,23 +273,23 @@ def test_books_are_never_deleted_from(ours: list[Source]) -> None:
 
 
 def test_the_core_modules_are_short() -> None:
-    heart = [ROOT / "trades" / f"{name}.py" for name in "lane place turn settle execute report sweep".split()]
-    assert sum(map(code_lines, heart)) <= CORE_SCREENS_MAX * SCREEN_LINES
+    core_modules = [ROOT / "trades" / f"{name}.py" for name in "lane place turn settle execute report sweep".split()]
+    assert sum(map(code_lines, core_modules)) <= CORE_SCREENS_MAX * SCREEN_LINES
 
 
 @pytest.mark.process
 def test_imports_go_one_way() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 @pytest.mark.process
 def test_no_file_has_an_absolute_path() -> None:
-    kept = subprocess.run(
+    completed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )
-    names = kept.stdout.splitlines() or [str(path.relative_to(ROOT)) for path in OURS]
-    absolute = re.compile(rb"(?<![\w.~/-])/(?:work|root|home)/\w")
+    names = completed.stdout.splitlines() or [str(path.relative_to(ROOT)) for path in OURS]
+    absolute_path = re.compile(rb"(?<![\w.~/-])/(?:work|root|home)/\w")
     paths = [ROOT / name for name in names if (ROOT / name).is_file() and not name.endswith((".xz", ".png", ".woff2"))]
-    assert [str(path.relative_to(ROOT)) for path in paths if absolute.search(path.read_bytes())] == []
+    assert [str(path.relative_to(ROOT)) for path in paths if absolute_path.search(path.read_bytes())] == []

@@ -50,7 +50,7 @@ def position(customer: Customer, ticker: str = "AAPL") -> tuple[int, int, Decima
     return row.quantity, row.held, row.average_price
 
 
-def test_shares_come_in_at_a_price(alice: Customer, bob: Customer, second: Customer) -> None:
+def test_shares_are_added_at_a_price(alice: Customer, bob: Customer, second: Customer) -> None:
     cash = Balance.objects.get(customer=alice).amount
     adjustment = request_adjustment(alice, "5", bob, price="40")
     assert (position(alice), adjustment.summary) == ((10, 0, Decimal(100)), "+5 AAPL at 40.0000 USD")
@@ -76,7 +76,7 @@ def test_shares_of_a_stock_that_was_never_held(alice: Customer, bob: Customer, s
     assert examine(BOOKS).ok
 
 
-def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Customer, second: Customer) -> None:
+def test_removing_shares_keeps_their_average_price(alice: Customer, bob: Customer, second: Customer) -> None:
     decide_on_adjustment(request_adjustment(alice, "-4", bob).id, True, second)
     assert position(alice) == (6, 0, Decimal(100))
     decide_on_adjustment(request_adjustment(alice, "-6", bob).id, True, second)
@@ -85,7 +85,7 @@ def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Custo
 
 
 @pytest.mark.parametrize(("change", "ticker"), [("-11", "AAPL"), ("-1", "IBM"), ("-8", "AAPL")])
-def test_an_adjustment_takes_no_more_than_is_free(
+def test_an_adjustment_removes_no_more_shares_than_are_available(
     alice: Customer, bob: Customer, second: Customer, change: str, ticker: str
 ) -> None:
     if change == "-8":  # three of the ten shares are held for a SELL in flight
@@ -110,7 +110,7 @@ def test_an_adjustment_cannot_exceed_the_largest_balance(alice: Customer, bob: C
     assert position(alice)[0] == 10
 
 
-def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: Customer) -> None:
+def test_the_alpaca_api_shows_adjustments_as_journals(alice: Customer, bob: Customer, second: Customer) -> None:
     cash = ask_for_adjustment(alice.id, Decimal("-7.5"), "fee", "A fee.", bob)
     for adjustment in (cash, request_adjustment(alice, "5", bob, price="40"), request_adjustment(alice, "-1", bob)):
         decide_on_adjustment(adjustment.id, True, second)

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Balance, Customer, Posting, Token
-from tests.answers import MOMENT, assert_problem, post
 from tests.people import claim, open_account
+from tests.responses import MOMENT, assert_problem, post
 from trades.place import place_trade
 
 BALANCE, POSTINGS = "/api/v1/balance", "/api/v1/postings"
@@ -92,7 +92,7 @@ def test_cash_postings_and_share_postings_have_different_fields(client: Client) 
     assert MOMENT.fullmatch(deposit["createdAt"])
 
 
-def test_the_ledger_pages_through_all_while_new_postings_arrive(client: Client, alice: Customer) -> None:
+def test_paging_shows_every_posting_once_while_new_ones_arrive(client: Client, alice: Customer) -> None:
     expected = [str(id) for id in Posting.objects.filter(customer=alice).order_by("-id").values_list("id", flat=True)]
     listed: list[str] = []
     cursor: str | None = None
@@ -119,21 +119,21 @@ def test_an_invalid_ledger_query_names_the_parameter(client: Client, query: str)
 
 
 @pytest.mark.parametrize(("path", "kind", "sign"), [(DEPOSITS, "deposit", ""), (WITHDRAWALS, "withdrawal", "-")])
-def test_a_transfer_answers_201_and_its_posting(client: Client, path: str, kind: str, sign: str) -> None:
-    answer = post(client, path, {"amount": "12.34"})
-    assert answer.status_code == 201
-    assert set(answer.json()) == POSTING_KEYS
-    assert (answer.json()["kind"], answer.json()["amount"]) == (kind, f"{sign}12.3400")
-    assert answer.json()["balance"] == client.get(BALANCE).json()["amount"]
+def test_a_transfer_returns_201_and_its_posting(client: Client, path: str, kind: str, sign: str) -> None:
+    response = post(client, path, {"amount": "12.34"})
+    assert response.status_code == 201
+    assert set(response.json()) == POSTING_KEYS
+    assert (response.json()["kind"], response.json()["amount"]) == (kind, f"{sign}12.3400")
+    assert response.json()["balance"] == client.get(BALANCE).json()["amount"]
 
 
 @pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
 def test_the_same_key_and_amount_moves_cash_once(client: Client, path: str) -> None:
     first = post(client, path, {"amount": "10"}, idempotency_key="k")
     balance = client.get(BALANCE).json()["amount"]
-    again = post(client, path, {"amount": "10.0000"}, idempotency_key="k")
-    assert (again.status_code, again["Idempotent-Replayed"]) == (200, "true")
-    assert again.json() == first.json()
+    repeated = post(client, path, {"amount": "10.0000"}, idempotency_key="k")
+    assert (repeated.status_code, repeated["Idempotent-Replayed"]) == (200, "true")
+    assert repeated.json() == first.json()
     assert client.get(BALANCE).json()["amount"] == balance
 
 
@@ -211,9 +211,9 @@ def test_unknown_and_missing_fields_are_named(client: Client, path: str) -> None
 
 
 def test_a_token_is_shown_once(carol: Customer) -> None:
-    answer = sign_in()
-    body = answer.json()
-    assert answer.status_code == 201
+    response = sign_in()
+    body = response.json()
+    assert response.status_code == 201
     fields = {"tokenId", "name", "token", "keyId", "secretKey", "scopes", "createdAt", "expiresAt", "allowedAddresses"}
     assert set(body) == fields
     assert (body["name"], body["scopes"], body["expiresAt"]) == ("laptop", ["read", "trade", "funds", "webhooks"], None)
@@ -245,10 +245,10 @@ def test_an_email_address_is_case_insensitive(carol: Customer) -> None:
     [{"password": "wrong"}, {"email": "nobody@example.com"}, {"password": f"{PASSWORD} "}, {"password": " "}],
 )
 def test_a_wrong_password_is_401_and_reveals_no_accounts(carol: Customer, changes: dict[str, str]) -> None:
-    answer = sign_in(**changes)
-    body = assert_problem(answer, 401, "wrong_credentials")
+    response = sign_in(**changes)
+    body = assert_problem(response, 401, "wrong_credentials")
     assert body["detail"] == "The email address and password do not match."
-    assert "WWW-Authenticate" in answer
+    assert "WWW-Authenticate" in response
 
 
 def test_an_account_without_a_password_cannot_sign_in_with_one(alice: Customer, _no_earlier_sign_ins: None) -> None:
@@ -283,12 +283,12 @@ def test_a_sign_in_body_that_is_not_an_object_is_refused(carol: Customer, raw: b
 
 
 def test_guesses_at_one_password_are_throttled_and_others_are_not(carol: Customer, alice: Customer) -> None:
-    with time_machine.travel(NOON, tick=False):  # one window of the limit
+    with time_machine.travel(NOON, tick=False):  # within one window of the limit
         for _ in range(10):
             assert sign_in(password="guess").status_code == 401
-        answer = sign_in(email="CAROL@example.com")
-        assert_problem(answer, 429, "throttled")
-        assert 0 < int(answer["Retry-After"]) <= 60
+        response = sign_in(email="CAROL@example.com")
+        assert_problem(response, 429, "throttled")
+        assert 0 < int(response["Retry-After"]) <= 60
         assert sign_in(email=alice.email).status_code == 401
 
 
@@ -297,22 +297,22 @@ def test_sign_in_works_without_the_rate_limit_store(carol: Customer, settings: A
     assert sign_in().status_code == 201
 
 
-def test_a_deleted_token_ends_at_once(carol: Customer) -> None:
-    mine, other = sign_in().json(), sign_in(name="phone").json()
-    client = bearer(mine["token"])
-    assert client.delete(f"{TOKENS}/{other['tokenId']}").status_code == 204
-    assert_problem(bearer(other["token"]).get(BALANCE), 401, "authentication_failed")
-    assert tokens.find_pair(other["keyId"], other["secretKey"]) is None
-    assert_problem(client.delete(f"{TOKENS}/{other['tokenId']}"), 404, "not_found")
-    assert client.delete(f"{TOKENS}/{mine['tokenId']}").status_code == 204
+def test_a_deleted_token_ends_immediately(carol: Customer) -> None:
+    own, deleted = sign_in().json(), sign_in(name="phone").json()
+    client = bearer(own["token"])
+    assert client.delete(f"{TOKENS}/{deleted['tokenId']}").status_code == 204
+    assert_problem(bearer(deleted["token"]).get(BALANCE), 401, "authentication_failed")
+    assert tokens.find_pair(deleted["keyId"], deleted["secretKey"]) is None
+    assert_problem(client.delete(f"{TOKENS}/{deleted['tokenId']}"), 404, "not_found")
+    assert client.delete(f"{TOKENS}/{own['tokenId']}").status_code == 204
     assert_problem(client.get(BALANCE), 401, "authentication_failed")
 
 
 def test_a_customer_cannot_see_or_delete_anothers_token(client: Client, carol: Customer) -> None:
-    theirs = sign_in().json()
-    assert_problem(client.delete(f"{TOKENS}/{theirs['tokenId']}"), 404, "not_found")
-    assert bearer(theirs["token"]).get(BALANCE).status_code == 200
-    assert theirs["tokenId"] not in {token["tokenId"] for token in client.get(TOKENS).json()["results"]}
+    carols_token = sign_in().json()
+    assert_problem(client.delete(f"{TOKENS}/{carols_token['tokenId']}"), 404, "not_found")
+    assert bearer(carols_token["token"]).get(BALANCE).status_code == 200
+    assert carols_token["tokenId"] not in {token["tokenId"] for token in client.get(TOKENS).json()["results"]}
 
 
 def test_tokens_are_listed_newest_first(carol: Customer) -> None:
@@ -333,9 +333,9 @@ def test_tokens_are_listed_newest_first(carol: Customer) -> None:
     ids=lambda header: repr(header)[:20],
 )
 def test_an_authorization_header_without_a_valid_token_is_401(header: str, db: None) -> None:
-    answer = Client(headers={"Authorization": header}).get(BALANCE)
-    assert_problem(answer, 401)
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    response = Client(headers={"Authorization": header}).get(BALANCE)
+    assert_problem(response, 401)
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_the_word_bearer_is_case_insensitive(alice: Customer) -> None:

@@ -38,13 +38,13 @@ def create_books(alice: Customer, bob: Customer) -> dict[str, Any]:
     place_trade(alice.id, "MSFT", Type.SELL, 1)
     claim(alice)
     withdraw(bob.id, Decimal(500))
-    nobody = create_customer("nobody@example.com", None)
+    approver = create_customer("nobody@example.com", None)
     adjustment = ask_for_adjustment(alice.id, Decimal(7), "goodwill", "Sorry.", bob)
-    decide_on_adjustment(adjustment.id, True, nobody)
+    decide_on_adjustment(adjustment.id, True, approver)
     added = ask_for_adjustment(alice.id, Decimal(5), "dividend", "A split.", bob, ticker="MSFT", price=Decimal("1.5"))
     taken = ask_for_adjustment(alice.id, Decimal(-2), "error", "Too many.", bob, ticker="MSFT")
     for shares in (added, taken):
-        decide_on_adjustment(shares.id, True, nobody)
+        decide_on_adjustment(shares.id, True, approver)
     return {
         "alice": alice.id,
         "bob": bob.id,
@@ -373,7 +373,16 @@ def test_all_violations_are_counted_and_a_limited_number_listed(
     Balance.objects.update(amount=7)
     findings = examine(BOOKS)
     assert findings.counts["balance_is_the_sum_of_its_postings"] == Customer.objects.count() == 3
-    assert len([v for v in findings.violations if v["rule"] == "balance_is_the_sum_of_its_postings"]) == 2
+    assert (
+        len(
+            [
+                violation
+                for violation in findings.violations
+                if violation["rule"] == "balance_is_the_sum_of_its_postings"
+            ]
+        )
+        == 2
+    )
 
 
 @pytest.mark.django_db(transaction=True)

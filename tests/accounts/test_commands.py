@@ -91,8 +91,8 @@ def test_the_demo_has_a_customer_with_cash_and_a_member_of_staff() -> None:
 
 
 def test_loading_the_demo_twice_changes_nothing() -> None:
-    first, again = call("load_demo", "--json"), call("load_demo", "--json")
-    assert first == again
+    first, second = call("load_demo", "--json"), call("load_demo", "--json")
+    assert first == second
     assert Customer.objects.count() == 2
     assert Balance.objects.get(customer__is_staff=False).amount == Decimal(25_000)
 

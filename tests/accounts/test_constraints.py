@@ -1,4 +1,4 @@
-"""For each database guarantee about customers and books, an attempt to break it."""
+"""Every database guarantee about customers and books withstands an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -285,7 +285,7 @@ def test_every_guarantee_has_a_test(db: None) -> None:
     assert tested >= guarantees_in_meta("accounts")
 
 
-def test_a_customer_with_money_is_not_deleted(ids: dict[str, Any]) -> None:
+def test_a_customer_with_money_cannot_be_deleted(ids: dict[str, Any]) -> None:
     assert refusal("DELETE FROM accounts_customer WHERE id = %(alice)s", ids).endswith(("customer_id_fk", "user_id_fk"))
     with pytest.raises(ProtectedError):
         Customer.objects.get(pk=ids["alice"]).delete()

@@ -23,7 +23,7 @@ def test_a_deposit_is_a_transfer_and_its_posting(bob: Customer) -> None:
     assert (replayed, cash_of(bob)) == (False, Decimal("512.34"))
 
 
-def test_a_withdrawal_goes_the_other_way(bob: Customer) -> None:
+def test_a_withdrawal_reduces_the_balance(bob: Customer) -> None:
     posting, _ = withdraw(bob.id, Decimal(500))
     assert (posting.kind, posting.change, posting.total) == ("withdrawal", -500, 0)
 
@@ -59,7 +59,7 @@ def test_without_a_key_each_call_moves_cash(bob: Customer) -> None:
     assert cash_of(bob) == 510
 
 
-def test_too_large_a_transfer_is_refused_and_leaves_no_trace(bob: Customer) -> None:
+def test_a_refused_withdrawal_stores_nothing(bob: Customer) -> None:
     with pytest.raises(InsufficientFunds):
         withdraw(bob.id, Decimal("500.0001"), key="k")
     assert not Transfer.objects.filter(idempotency_key="k").exists()

@@ -55,7 +55,7 @@ def test_a_lot_is_marked_with_the_day_on_which_it_is_paid_for(broke: Customer) -
     trade(broke, "BUY", 1, "50", MONDAY)  # with settled cash
     trade(broke, "BUY", 1, "30", MONDAY)
     trade(broke, "SELL", 2, "10", TUESDAY, "AAPL")  # 20 settle on Wednesday
-    trade(broke, "BUY", 1, "10", TUESDAY)  # with what has settled by now
+    trade(broke, "BUY", 1, "10", TUESDAY)  # with cash that has settled by now
     trade(broke, "BUY", 1, "20", TUESDAY)
     assert paid_dates(broke) == [None, TUESDAY, None, date(2026, 11, 25)]
     assert set(Lot.objects.filter(customer=broke, ticker="KO").values_list("paid_with_until", flat=True)) == {
@@ -207,7 +207,7 @@ def test_a_sale_that_would_be_a_violation_is_predicted(broke: Customer) -> None:
 
 def test_a_split_keeps_the_paid_date_and_is_not_a_sale(broke: Customer) -> None:
     trade(broke, "SELL", 4, "10", None, "AAPL")
-    bought = trade(broke, "BUY", 3, "10")
+    purchase = trade(broke, "BUY", 3, "10")
     (paid_on,) = paid_dates(broke)
     corporate_actions.enter(
         CorporateAction(
@@ -219,7 +219,7 @@ def test_a_split_keeps_the_paid_date_and_is_not_a_sale(broke: Customer) -> None:
         patch.setattr(corporate_actions, "HALT_SECONDS", 0)
         corporate_actions.apply_due()
     lot = Lot.objects.get(customer=broke, ticker="KO", remaining__gt=0)
-    assert (lot.remaining, lot.unpaid_until, lot.origin) == (6, paid_on, Lot.objects.get(cause=bought.id).id)
+    assert (lot.remaining, lot.unpaid_until, lot.origin) == (6, paid_on, Lot.objects.get(cause=purchase.id).id)
     assert not GoodFaithViolation.objects.exists()
     assert books_are_correct()
 

@@ -67,7 +67,7 @@ def test_only_shares_that_are_free_can_be_held(quantity: int) -> None:
     assert (account.shares["AAPL"].held, account.tickers_changed) == (0, set())
 
 
-def test_shares_can_be_held_once_only() -> None:
+def test_held_shares_cannot_be_held_again() -> None:
     account = account_with(AAPL=10)
     account.hold_shares("AAPL", 7)
     with pytest.raises(InsufficientShares):
@@ -76,7 +76,7 @@ def test_shares_can_be_held_once_only() -> None:
     account.hold_shares("AAPL", 10)
 
 
-def test_no_more_goes_out_than_is_available() -> None:
+def test_no_more_than_the_available_cash_can_be_withdrawn() -> None:
     account = account_with()
     account.hold_cash(Decimal(60))
     with pytest.raises(InsufficientFunds):
@@ -130,18 +130,18 @@ def test_a_purchase_above_the_largest_position_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "quantity", "of", "part"),
+    ("cost", "quantity", "total", "part"),
     [("50", 1, 3, "16.6667"), ("0.0001", 1, 2, "0"), ("0.0003", 1, 2, "0.0002"), ("0.0005", 1, 2, "0.0002")],
 )
-def test_a_part_of_the_cost_is_rounded_half_to_even(cost: str, quantity: int, of: int, part: str) -> None:
-    assert part_of_cost(Decimal(cost), quantity, of) == Decimal(part)
+def test_a_part_of_the_cost_is_rounded_half_to_even(cost: str, quantity: int, total: int, part: str) -> None:
+    assert part_of_cost(Decimal(cost), quantity, total) == Decimal(part)
 
 
 def test_a_part_of_the_largest_cost_is_exact() -> None:
     assert part_of_cost(LARGEST_AMOUNT, LARGEST_POSITION - 1, LARGEST_POSITION) == Decimal("999999999998999.9999")
 
 
-def test_each_trade_posts_cash_and_shares_with_what_they_leave() -> None:
+def test_each_trade_posts_cash_and_shares_with_their_new_totals() -> None:
     account = account_with("100", AAPL=1)
     account.sell(CAUSE, "AAPL", 1, Decimal(5), Decimal(5))
     assert [(posting.ticker, posting.change, posting.total, posting.price) for posting in account.postings] == [
@@ -180,7 +180,7 @@ def test_unknown_customers_are_left_out(alice: Customer, bob: Customer) -> None:
         assert books.customer_ids == sorted([alice.id, bob.id])
 
 
-def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
+def test_several_customers_are_locked_and_written_with_a_fixed_number_of_statements(
     alice: Customer, bob: Customer, django_assert_num_queries: Any
 ) -> None:
     # Lock, read the shares and unsettled sales, and write everything.
@@ -261,5 +261,7 @@ def test_holds_stay_within_bounds_and_totals_equal_their_postings(db: None, step
     balance = Balance.objects.get(customer=customer)
     assert (balance.amount, balance.held) == (sums.pop(CASH), sum(holds[CASH]))
     positions = Position.objects.filter(customer=customer)
-    assert {row.ticker: row.quantity for row in positions if row.quantity} == {k: v for k, v in sums.items() if v}
+    assert {row.ticker: row.quantity for row in positions if row.quantity} == {
+        ticker: total for ticker, total in sums.items() if total
+    }
     assert all(row.held == sum(holds[row.ticker]) for row in positions)

@@ -28,7 +28,7 @@ CAUSE = "0193a9a0-0000-7000-8000-000000000000"
 
 
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
-    """Trade on a past day, as the exchange reports it."""
+    """Place and fill a trade on a past day."""
     trade, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
     send_report(trade, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
@@ -66,19 +66,19 @@ def test_long_term_is_more_than_a_year(db: None, acquired: str, closed: str, is_
 
 
 @pytest.mark.parametrize(
-    ("method", "pieces"),
+    ("method", "closings"),
     [
         ("fifo", [("2026-01-05", 2, "20.00", "28.00"), ("2026-01-06", 1, "30.00", "-6.00")]),
         ("lifo", [("2026-01-07", 2, "40.00", "8.00"), ("2026-01-06", 1, "30.00", "-6.00")]),
         ("highest_cost", [("2026-01-06", 2, "60.00", "-12.00"), ("2026-01-07", 1, "20.00", "4.00")]),
     ],
 )
-def test_a_sale_closes_lots_by_the_accounts_method(bob: Customer, method: str, pieces: list[Any]) -> None:
+def test_a_sale_closes_lots_by_the_accounts_method(bob: Customer, method: str, closings: list[Any]) -> None:
     for day, price in (("2026-01-05", "10"), ("2026-01-06", "30"), ("2026-01-07", "20")):
         trade(bob, "BUY", 2, price, day)
     Balance.objects.filter(customer=bob).update(lot_method=method)
     sale = trade(bob, "SELL", 3, "24", "2026-01-08")
-    assert closed_by(sale) == pieces
+    assert closed_by(sale) == closings
     assert sale.lot_method == method
     assert sum(lot.remaining for lot in open_lots_of(bob.id)) == 3
     assert examine(BOOKS + TRADES).ok
@@ -112,19 +112,19 @@ def test_a_fill_reads_and_writes_with_one_statement_each(bob: Customer, django_a
 def test_a_sale_reads_no_more_lots_than_it_has_shares(bob: Customer) -> None:
     for _ in range(4):
         trade(bob, "BUY", 2, "10", "2026-01-05")
-    out = Disposal(bob.id, "KO", Posting.objects.latest("id").cause, date(2026, 1, 6), 1, Decimal(5))
-    changes = changes_of([out])
+    disposal = Disposal(bob.id, "KO", Posting.objects.latest("id").cause, date(2026, 1, 6), 1, Decimal(5))
+    changes = changes_of([disposal])
     assert len(changes.changed) == 1
     assert changes.open_lots[bob.id, "KO"] == list(changes.changed.values())
 
 
-def test_a_loss_is_a_wash_sale_where_the_stock_was_bought_within_thirty_days(bob: Customer) -> None:
+def test_a_loss_is_a_wash_sale_if_the_stock_was_bought_within_thirty_days(bob: Customer) -> None:
     trade(bob, "BUY", 2, "30", "2026-01-05")
     trade(bob, "SELL", 1, "20", "2026-03-05")  # a loss; the rest of its lot is older than 30 days
     trade(bob, "SELL", 1, "20", "2026-03-06")  # another loss; the stock is bought again within 30 days
     trade(bob, "BUY", 1, "10", "2026-04-05")
     trade(bob, "SELL", 1, "15", "2026-04-06")  # a gain is never a wash sale
-    flags = {piece.closed_on.isoformat(): piece.is_wash_sale for piece in gains_of(bob.id, 2026)}
+    flags = {closing.closed_on.isoformat(): closing.is_wash_sale for closing in gains_of(bob.id, 2026)}
     assert flags == {"2026-03-05": False, "2026-03-06": True, "2026-04-06": False}
 
 
@@ -132,8 +132,8 @@ def test_selling_a_whole_lot_within_thirty_days_is_not_a_wash_sale(bob: Customer
     trade(bob, "BUY", 2, "30", "2026-01-05")
     trade(bob, "SELL", 2, "20", "2026-01-06")
     trade(bob, "BUY", 2, "30", "2026-03-05")
-    trade(bob, "SELL", 1, "20", "2026-03-06")  # the other one was bought within 30 days
-    flags = {piece.closed_on.isoformat(): piece.is_wash_sale for piece in gains_of(bob.id, 2026)}
+    trade(bob, "SELL", 1, "20", "2026-03-06")  # the other share was bought within 30 days
+    flags = {closing.closed_on.isoformat(): closing.is_wash_sale for closing in gains_of(bob.id, 2026)}
     assert flags == {"2026-01-06": False, "2026-03-06": True}
 
 
@@ -159,7 +159,7 @@ def remove_lots(customer: Customer) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_lots_of_the_past_are_built_and_proven(alice: Customer, bob: Customer) -> None:
+def test_lots_of_past_trades_are_built_and_pass_the_audit(alice: Customer, bob: Customer) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
     trade(bob, "SELL", 1, "12", "2026-01-06")
     remove_lots(alice)
@@ -202,7 +202,7 @@ def test_an_interrupted_build_continues(alice: Customer, bob: Customer, monkeypa
     assert examine(BOOKS + TRADES).ok
 
 
-def test_a_sale_builds_the_lots_of_the_past_that_it_needs(bob: Customer) -> None:
+def test_a_sale_builds_the_past_lots_that_it_needs(bob: Customer) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
     remove_lots(bob)
     sale = trade(bob, "SELL", 2, "12", "2026-01-06")

@@ -36,7 +36,7 @@ LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
 # The database's clock can't be moved, so the month must end after the postings that a test makes today.
 SECOND_OF_NEXT_JANUARY = datetime(datetime.now(UTC).year + 1, 1, 2, 15, tzinfo=UTC)
 NEVER_SENT = {
-    "account/email/login_code": "signing in by a code that is mailed is not offered",
+    "account/email/login_code": "we don't offer signing in with a mailed code",
     "account/email/password_reset_key": "passwords are reset by a code, not by a link",
 }
 
@@ -63,15 +63,15 @@ class Refusing(EmailBackend):
         return super().send_messages(messages)
 
 
-class Watching(EmailBackend):
+class Concurrent(EmailBackend):
     """A mail server that lets another process deliver while it accepts a mail."""
 
-    others: int | None = None
+    delivered_by_other: int | None = None
 
     def send_messages(self, messages: Any) -> int:
-        if Watching.others is None:
-            Watching.others = 0
-            Watching.others = deliver()
+        if Concurrent.delivered_by_other is None:
+            Concurrent.delivered_by_other = 0
+            Concurrent.delivered_by_other = deliver()
         return super().send_messages(messages)
 
 
@@ -130,7 +130,7 @@ def test_an_undeliverable_mail_delays_no_other_and_is_given_up(settings: Any) ->
     assert not Mail.objects.exists()
 
 
-def test_while_the_mail_server_is_down_one_mail_is_tried_and_the_others_wait_for_nothing(settings: Any) -> None:
+def test_while_the_mail_server_is_down_one_mail_is_tried_and_the_others_stay_due(settings: Any) -> None:
     settings.MAIL_SERVER_BACKEND = f"{__name__}.Down"
     for name in ("carol", "dan", "erin"):
         send_mail("Hello", "Words.", None, [f"{name}@example.com"])
@@ -150,10 +150,10 @@ def test_finding_many_mails_takes_few_statements(settings: Any, django_assert_ma
 
 
 def test_several_processes_deliver_a_mail_once(settings: Any) -> None:
-    settings.MAIL_SERVER_BACKEND = f"{__name__}.Watching"
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Concurrent"
     send_mail("Hello", "Words.", None, ["carol@example.com"])
     assert deliver() == 1
-    assert Watching.others == 0
+    assert Concurrent.delivered_by_other == 0
     assert len(mail.outbox) == 1
 
 
@@ -229,27 +229,31 @@ def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
     return set(Notice.objects.values_list("title", flat=True))
 
 
-def in_the_docs(title: str) -> str:
+def as_documented(title: str) -> str:
     """Return a notice's title as in the docs, which give December 2026 as the example of a month."""
     return re.sub(r"^(Your statement for December) \d{4}$", r"\1 2026", title)
 
 
-def test_the_table_of_notices_is_what_is_sent(static_files: None, bob: Customer, broke: Customer) -> None:
+def test_the_table_of_notices_matches_the_notices_sent(static_files: None, bob: Customer, broke: Customer) -> None:
     rows = table("To customers, about their account")
-    assert {subject for _, subject, _ in rows} == {in_the_docs(title) for title in notice_subjects(bob, broke)}
-    kinds = {in_the_docs(title): kind for title, kind in Notice.objects.values_list("title", "kind")}
+    assert {subject for _, subject, _ in rows} == {as_documented(title) for title in notice_subjects(bob, broke)}
+    kinds = {as_documented(title): kind for title, kind in Notice.objects.values_list("title", "kind")}
     for _, subject, off in rows:
         assert off == ("no" if kinds[subject] in notices.ALWAYS else "yes"), subject
 
 
-def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
+def test_the_table_of_mails_about_signing_in_is_complete() -> None:
     rows = table("To customers, about signing in")
     library = Path(allauth.__file__).parent
-    ours = list(Path(django_settings.BASE_DIR, "accounts").glob("*.py"))
-    theirs = [
+    own_files = list(Path(django_settings.BASE_DIR, "accounts").glob("*.py"))
+    library_files = [
         path for name in ("account", "mfa") for path in (library / name).rglob("*.py") if "tests" not in path.parts
     ]
-    sent = {name for path in ours + theirs for name in re.findall(r'"((?:account|mfa)/email/\w+)"', path.read_text())}
+    sent = {
+        name
+        for path in own_files + library_files
+        for name in re.findall(r'"((?:account|mfa)/email/\w+)"', path.read_text())
+    }
     assert {template for _, template, _ in rows} == sent - NEVER_SENT.keys()
     for _, template, subject in rows:
         assert render_to_string(f"{template}_subject.txt").strip() == subject
@@ -258,7 +262,7 @@ def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
             assert origin.startswith(str(django_settings.BASE_DIR / "templates")), f"{origin} is the library's template"
 
 
-def test_the_table_of_other_mails_is_what_the_code_says() -> None:
+def test_the_table_of_other_mails_matches_the_code() -> None:
     subjects = {row[2] for row in table("To others")}
     titles = set(re.findall(r'_send_mail\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
     assert len(titles) == 3

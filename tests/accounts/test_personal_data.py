@@ -86,7 +86,7 @@ def test_every_table_about_customers_is_downloaded_or_listed_as_an_exception(ali
         # internal counters, and figures that follow from other tables in the download
         *("Balance", "TradeCounter", "TradeMail", "Report", "Delivery", "StaffReport", "Group", "EmailConfirmation"),
         "Limits",
-        # what staff may not disclose
+        # data that staff may not disclose
         *("Freeze", "TradingControl", "Note", "Case", "Proposal", "LogEntry"),
         # settings of members of staff
         *("SavedFilter", "ColumnChoice"),
@@ -118,9 +118,9 @@ def test_the_page_asks_to_confirm_the_password(carol: Customer) -> None:
     assert browser.get("/account/data").status_code == 200
     assert "/account/reauthenticate/" in browser.get("/account/data.json")["Location"]
     browser = browser_of(carol, "/account/data.json")
-    answer = browser.get("/account/data.json")
-    assert answer["Content-Disposition"] == 'attachment; filename="my-data.json"'
-    assert answer.json()["profile"][0]["name"] == "Carol Danvers"
+    response = browser.get("/account/data.json")
+    assert response["Content-Disposition"] == 'attachment; filename="my-data.json"'
+    assert response.json()["profile"][0]["name"] == "Carol Danvers"
     for part in ("0", "2", "-1", "x", "99999999", "\x00"):
         assert browser.get("/account/data.json", {"part": part}).status_code == 404
 
@@ -138,16 +138,16 @@ def test_an_account_with_cash_or_shares_stays_open(alice: Customer) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_closing_ends_all_access_and_is_confirmed(carol: Customer) -> None:
-    browser, other = browser_of(carol, "/account/close"), browser_of(carol, "/")
+    browser, other_browser = browser_of(carol, "/account/close"), browser_of(carol, "/")
     token = tokens.issue(carol, "another").token
     assert "This can't be undone." in browser.get("/account/close").content.decode()
-    answer = browser.post("/account/close", follow=True)
-    assert "Your account is closed" in answer.content.decode()
-    assert other.get("/").status_code == 302
+    response = browser.post("/account/close", follow=True)
+    assert "Your account is closed" in response.content.decode()
+    assert other_browser.get("/").status_code == 302
     assert Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/balance").status_code == 401
-    again = Client()
-    again.post("/account/login/", {"login": carol.email, "password": PASSWORD})
-    assert again.get("/").status_code == 302
+    new_browser = Client()
+    new_browser.post("/account/login/", {"login": carol.email, "password": PASSWORD})
+    assert new_browser.get("/").status_code == 302
     assert "Your account is closed" in [message.subject for message in mail.outbox]
     mails = len(mail.outbox)
     close_account(carol)
@@ -157,7 +157,7 @@ def test_closing_ends_all_access_and_is_confirmed(carol: Customer) -> None:
     assert audit_books().findings.ok
 
 
-def test_the_page_lists_what_is_still_in_the_account(alice: Customer) -> None:
+def test_the_page_lists_the_remaining_cash_and_shares(alice: Customer) -> None:
     alice.set_password(PASSWORD)
     alice.save()
     browser = browser_of(alice, "/account/close")
@@ -170,7 +170,7 @@ def test_the_page_lists_what_is_still_in_the_account(alice: Customer) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_deposit_at_the_same_moment_is_before_the_closing_or_refused() -> None:
+def test_a_deposit_during_the_closing_either_prevents_it_or_is_refused() -> None:
     for number in range(10):
         customer = create_customer(f"c{number}@example.com", None)
 

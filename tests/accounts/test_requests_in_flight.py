@@ -17,8 +17,8 @@ from accounts.deactivation import deactivate
 from accounts.models import Customer, Posting, Token
 from accounts.revocation import Cause, revoke_access
 from tests.accounts.test_revocation import NEW_PASSWORD, PASSWORD, TRIGGERS, browser_of, mailed_code, reset_password
-from tests.answers import assert_problem
 from tests.people import totp_code
+from tests.responses import assert_problem
 from trades.models import Trade
 from web import rate_limits
 from webhooks import subscriptions

@@ -1,4 +1,4 @@
-"""The revocation policy: each row, triggered by the owner, a program or staff."""
+"""Each row of the revocation policy, triggered by the owner, a program or staff."""
 
 import os
 import re
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.usefixtures("static_files"), pytest.mark.django_db(tra
 
 PASSWORD, NEW_PASSWORD = "copper lantern drifts 41", "violet harbor mends 62"
 CODE = re.compile(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", re.MULTILINE)
-Act = Callable[[Customer, Client], Any]
+Trigger = Callable[[Customer, Client], Any]
 
 
 @pytest.fixture
@@ -90,16 +90,16 @@ def add_factor(_: Customer, browser: Client) -> None:
     browser.post(activate, {"code": totp_code(secret)})
 
 
-def by_staff(action: str) -> Act:
-    def act(customer: Customer, _: Client) -> None:
+def by_staff(action: str) -> Trigger:
+    def trigger(customer: Customer, _: Client) -> None:
         staff = signed_in(appoint("risk@staff.example.com", Role.RISK))
-        answer = staff.post(f"/admin/do/{action}/{customer.id}/", {"reason": "Odd sign-ins."})
-        assert answer.status_code == 302
+        response = staff.post(f"/admin/do/{action}/{customer.id}/", {"reason": "Odd sign-ins."})
+        assert response.status_code == 302
 
-    return act
+    return trigger
 
 
-TRIGGERS: dict[Cause, Act] = {
+TRIGGERS: dict[Cause, Trigger] = {
     Cause.PASSWORD_RESET: reset_password,
     Cause.PASSWORD_CHANGED: change_password,
     Cause.EMAIL_CHANGED: change_address,
@@ -122,12 +122,12 @@ SUBJECTS = {
 @pytest.mark.parametrize("cause", Cause)
 def test_access_ends_according_to_the_policy_and_the_owner_is_notified(carol: Customer, cause: Cause) -> None:
     policy, address = POLICY[cause], carol.email
-    here, other = browser_of(carol), browser_of(carol)
+    browser, other_browser = browser_of(carol), browser_of(carol)
     token = tokens.issue(carol, "robot")
     token_webhook, _ = subscriptions.create(carol.id, "https://hooks.example.com/token", token_id=token.grant.id)
     page_webhook, _ = subscriptions.create(carol.id, "https://hooks.example.com/page")
     mail.outbox.clear()
-    TRIGGERS[cause](carol, here)
+    TRIGGERS[cause](carol, browser)
 
     program = Client(headers={"Authorization": f"Bearer {token.token}"})
     token_works = program.get("/api/v1/balance").status_code == 200
@@ -137,9 +137,9 @@ def test_access_ends_according_to_the_policy_and_the_owner_is_notified(carol: Cu
     if policy.programs:
         page_webhook.refresh_from_db()
         assert page_webhook.status_reason == f"It ended because {policy.because}."
-    signed_in_still = [browser.get("/").status_code == 200 for browser in (here, other)]
+    still_signed_in = [browser.get("/").status_code == 200 for browser in (browser, other_browser)]
     assert (
-        signed_in_still
+        still_signed_in
         == {
             Sessions.ALL: [False, False],
             Sessions.OTHERS: [True, False],
@@ -164,28 +164,28 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     "cause", [Cause.PASSWORD_RESET, Cause.PASSWORD_CHANGED, Cause.EMAIL_CHANGED, Cause.FACTOR_CHANGED]
 )
-def test_a_change_and_what_it_revokes_are_one_transaction(
+def test_a_change_and_its_revocation_are_one_transaction(
     carol: Customer, cause: Cause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that dies between the two leaves neither: never a new password while old tokens still work."""
+    """A process that dies between the two leaves neither, so old tokens never work with a new password."""
 
     def die(*_: Any, **__: Any) -> None:
         raise Killed
 
-    here, other = browser_of(carol), browser_of(carol)
+    browser, other_browser = browser_of(carol), browser_of(carol)
     token = tokens.issue(carol, "robot").token
     monkeypatch.setattr(revocation, "revoke_access", die)
     with pytest.raises(Killed):
-        TRIGGERS[cause](carol, here)
+        TRIGGERS[cause](carol, browser)
     carol.refresh_from_db()
     assert (carol.email, carol.check_password(PASSWORD)) == ("carol@example.com", True)
     assert not Authenticator.objects.filter(user=carol).exists()
     monkeypatch.undo()
     assert tokens.find(token)
-    assert other.get("/").status_code == 200
+    assert other_browser.get("/").status_code == 200
     cache.clear()  # the limit on mailed codes
     TRIGGERS[cause](carol, browser_of(carol))
-    assert other.get("/").status_code == 302
+    assert other_browser.get("/").status_code == 302
     assert (tokens.find(token) is None) is POLICY[cause].programs
 
 
@@ -204,12 +204,12 @@ reset_password(Customer.objects.get(email="carol@example.com"), Client())
 
 
 @pytest.mark.process
-def test_a_kill_during_a_reset_leaves_the_password_as_it_was(carol: Customer) -> None:
+def test_a_kill_during_a_reset_does_not_change_the_password(carol: Customer) -> None:
     token = tokens.issue(carol, "robot").token
     address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
     environment = os.environ | {"DATABASE_URL": urlunsplit(address)}
-    done = subprocess.run([sys.executable, "-c", KILL_AT_A_RESET], env=environment, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    completed = subprocess.run([sys.executable, "-c", KILL_AT_A_RESET], env=environment, capture_output=True, text=True)
+    assert completed.returncode == -signal.SIGKILL, completed.stderr
     carol.refresh_from_db()
     assert carol.check_password(PASSWORD)
     assert tokens.find(token)
@@ -217,9 +217,9 @@ def test_a_kill_during_a_reset_leaves_the_password_as_it_was(carol: Customer) ->
 
 def test_the_owner_is_notified_even_if_only_sessions_ended(carol: Customer) -> None:
     browser_of(carol)
-    here = browser_of(carol)
+    browser = browser_of(carol)
     mail.outbox.clear()
-    change_password(carol, here)
+    change_password(carol, browser)
     (message,) = [message for message in mail.outbox if message.subject == "Access to your account has ended"]
     assert "1 session" in str(message.body)
     assert "token" not in str(message.body).partition("If you know")[0]
@@ -231,7 +231,7 @@ def test_no_mail_is_sent_if_nothing_ended(carol: Customer) -> None:
     assert not mail.outbox
 
 
-def test_deactivated_and_reactivated_once(carol: Customer) -> None:
+def test_a_customer_can_be_deactivated_and_reactivated(carol: Customer) -> None:
     token = tokens.issue(carol, "robot").token
     mail.outbox.clear()
     assert [deactivate(carol), deactivate(carol)] == [True, False]
@@ -285,7 +285,7 @@ def test_the_owner_is_notified_of_a_new_webhook_and_a_new_address(carol: Custome
     ]
 
 
-def test_the_table_in_the_docs_is_the_policy() -> None:
+def test_the_table_in_the_docs_matches_the_policy() -> None:
     page = (Path(django_settings.BASE_DIR) / "docs/reference/security.md").read_text()
     part = page.partition("## What ends when\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][2:]

@@ -35,14 +35,14 @@ def carol(db: None) -> Customer:
     return create_customer("carol@example.com", PASSWORD)
 
 
-def gave_password(customer: Customer) -> Client:
+def browser_after_password(customer: Customer) -> Client:
     client = Client()
     client.post("/account/login/", {"login": customer.email, "password": PASSWORD})
     return client
 
 
 def can_sign_in_with_code(customer: Customer, code: str | None = None) -> bool:
-    client = gave_password(customer)
+    client = browser_after_password(customer)
     client.post("/account/second-factor/authenticate/", {"code": code or totp_code(SECRET)})
     return client.get("/").status_code == 200
 
@@ -71,7 +71,7 @@ def test_a_secret_from_before_encryption_works_and_is_encrypted_by_command(carol
     assert "second factors: 0 encrypted" in encrypt_secrets()
 
 
-def test_a_new_key_takes_over_every_secret(carol: Customer, settings: Any) -> None:
+def test_a_new_key_encrypts_every_secret_again(carol: Customer, settings: Any) -> None:
     TOTP.activate(carol, SECRET)
     RecoveryCodes.activate(carol)
     old_webhook = subscriptions.create(carol.id, "https://93.184.216.34/events")[0]
@@ -94,7 +94,7 @@ def test_a_missing_encryption_key_is_reported(carol: Customer, settings: Any) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_commands_at_once_encrypt_each_secret_once() -> None:
+def test_simultaneous_commands_encrypt_each_secret_once() -> None:
     for number in range(20):
         customer = create_customer(f"c{number}@example.com", None)
         AuthenticatorFactory.create(user=customer, type=Authenticator.Type.TOTP, data={"secret": SECRET})
@@ -115,8 +115,8 @@ INVALID_CREDENTIALS = (
 def test_an_invalid_credential_is_refused(carol: Customer, credential: str) -> None:
     client = Client()
     client.get("/account/second-factor/webauthn/login/", headers={"Accept": "application/json"})
-    answer = client.post("/account/second-factor/webauthn/login/", {"credential": credential})
-    assert (answer.status_code, answer["Location"]) == (302, "/account/login/")
+    response = client.post("/account/second-factor/webauthn/login/", {"credential": credential})
+    assert (response.status_code, response["Location"]) == (302, "/account/login/")
     assert client.get("/").status_code == 302, "nobody is signed in"
 
 
@@ -126,8 +126,8 @@ def test_an_invalid_new_passkey_is_refused(carol: Customer, credential: str) -> 
     client.post("/account/login/", {"login": carol.email, "password": PASSWORD})
     client.post("/account/reauthenticate/", {"password": PASSWORD})
     assert client.get("/account/second-factor/webauthn/add/").status_code == 200
-    answer = client.post("/account/second-factor/webauthn/add/", {"name": "x", "credential": credential})
-    assert answer.status_code == 200
+    response = client.post("/account/second-factor/webauthn/add/", {"name": "x", "credential": credential})
+    assert response.status_code == 200
     assert not Authenticator.objects.exists()
 
 
@@ -135,8 +135,8 @@ NOON = 1_930_564_800  # 2031-03-06, the beginning of a time step
 
 
 @pytest.fixture
-def at() -> Iterator[Callable[[int], None]]:
-    """Sets the clock to so many seconds after noon, and loses what the cache and the processes remember."""
+def set_clock() -> Iterator[Callable[[int], None]]:
+    """Provide a function that sets the clock to this many seconds after noon and clears the caches."""
     with time_machine.travel(NOON, tick=False) as clock:
 
         def move(seconds: int) -> None:
@@ -149,65 +149,65 @@ def at() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.mark.parametrize("seconds", [0, 31, 59])
-def test_a_code_signs_in_once(carol: Customer, at: Callable[[int], None], seconds: int) -> None:
+def test_a_code_signs_in_once(carol: Customer, set_clock: Callable[[int], None], seconds: int) -> None:
     """The code of the next step, from a phone whose clock is ahead, is valid for a minute and a half."""
     TOTP.activate(carol, SECRET)
     current, early = totp_code(SECRET), totp_code(SECRET, steps_ahead=1)
     assert can_sign_in_with_code(carol, early)
-    at(seconds)
+    set_clock(seconds)
     assert not can_sign_in_with_code(carol, early)
-    assert not can_sign_in_with_code(carol, current), "nor one from before it"
-    at(61)
+    assert not can_sign_in_with_code(carol, current), "an earlier code doesn't count either"
+    set_clock(61)
     assert can_sign_in_with_code(carol, totp_code(SECRET))
     assert [row.kind for row in SignIn.objects.order_by("id")] == ["in", "wrong_code", "wrong_code", "in"]
 
 
-def test_a_code_that_signed_in_does_not_count_again_inside(carol: Customer, at: Callable[[int], None]) -> None:
+def test_a_code_used_for_signing_in_cannot_be_used_again(carol: Customer, set_clock: Callable[[int], None]) -> None:
     TOTP.activate(carol, SECRET)
-    client = gave_password(carol)
+    client = browser_after_password(carol)
     early = totp_code(SECRET, steps_ahead=1)
     client.post("/account/second-factor/authenticate/", {"code": early})
-    at(35)
+    set_clock(35)
     for code, is_taken in ((early, False), (totp_code(SECRET, steps_ahead=1), True)):
-        answer = client.post("/account/second-factor/reauthenticate/", {"code": code})
-        assert (answer.status_code == 302) is is_taken
+        response = client.post("/account/second-factor/reauthenticate/", {"code": code})
+        assert (response.status_code == 302) is is_taken
 
 
-def test_the_code_that_set_an_app_up_does_not_sign_in(carol: Customer, at: Callable[[int], None]) -> None:
-    client = gave_password(carol)
+def test_the_code_that_activated_an_app_does_not_sign_in(carol: Customer, set_clock: Callable[[int], None]) -> None:
+    client = browser_after_password(carol)
     client.post("/account/reauthenticate/", {"password": PASSWORD})
     client.get("/account/second-factor/totp/activate/")
     secret = client.session["mfa.totp.secret"]
     code = totp_code(secret)
     client.post("/account/second-factor/totp/activate/", {"code": code})
     assert Authenticator.objects.filter(user=carol, type=Authenticator.Type.TOTP).exists()
-    at(20)
+    set_clock(20)
     assert not can_sign_in_with_code(carol, code)
     assert can_sign_in_with_code(carol, totp_code(secret, steps_ahead=1))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", [Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES])
-def test_a_code_sent_many_times_at_once_signs_in_once(kind: str) -> None:
+def test_a_code_sent_many_times_simultaneously_signs_in_once(kind: str) -> None:
     carol = create_customer("carol@example.com", PASSWORD)
     TOTP.activate(carol, SECRET)
     recovery = RecoveryCodes.activate(carol).get_unused_codes()[0]
-    clients = [gave_password(carol) for _ in range(6)]
+    clients = [browser_after_password(carol) for _ in range(6)]
     cache.clear()
     code = totp_code(SECRET) if kind == Authenticator.Type.TOTP else recovery
 
-    def give(client: Client) -> bool:
+    def sign_in(client: Client) -> bool:
         client.post("/account/second-factor/authenticate/", {"code": code})
         return bool(client.get("/").status_code == 200)
 
-    assert sum(together(*(lambda client=client: give(client) for client in clients))) == 1  # type: ignore[misc]
+    assert sum(together(*(lambda client=client: sign_in(client) for client in clients))) == 1  # type: ignore[misc]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_few_codes_can_be_guessed_even_at_once_and_without_the_cache(settings: Any) -> None:
+def test_few_codes_can_be_guessed_even_simultaneously_and_without_the_cache(settings: Any) -> None:
     carol = create_customer("carol@example.com", PASSWORD)
     TOTP.activate(carol, SECRET)
-    clients = [gave_password(carol) for _ in range(9)]
+    clients = [browser_after_password(carol) for _ in range(9)]
     cache.clear()
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
     rate_limits.reset()
@@ -218,22 +218,22 @@ def test_few_codes_can_be_guessed_even_at_once_and_without_the_cache(settings: A
 
     together(*(lambda client=client: guess(client) for client in clients))  # type: ignore[misc]
     assert SignIn.objects.filter(kind=SignIn.Kind.WRONG_CODE).count() == OF_A_CUSTOMER.attempts_max
-    assert not can_sign_in_with_code(carol), "not even the right one, for now"
+    assert not can_sign_in_with_code(carol), "even the right code is refused for a while"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_few_mailed_codes_can_be_guessed_even_at_once() -> None:
+def test_few_mailed_codes_can_be_guessed_even_simultaneously() -> None:
     create_customer("carol@example.com", PASSWORD)
     client = Client()
     client.post("/account/password/reset/", {"email": "carol@example.com"})
-    answers: list[str] = []
+    responses: list[str] = []
 
     def guess() -> None:
-        same = Client()
-        same.cookies = client.cookies
-        answer = same.post("/account/password/reset/confirm/", {"code": "WRONG-1"}, follow=True)
-        answers.append(answer.content.decode())
+        same_session = Client()
+        same_session.cookies = client.cookies
+        response = same_session.post("/account/password/reset/confirm/", {"code": "WRONG-1"}, follow=True)
+        responses.append(response.content.decode())
 
     together(*([guess] * 12))
-    assert 1 <= sum("Incorrect code" in answer for answer in answers) <= OF_A_MAIL.attempts_max
-    assert len(answers) == 12
+    assert 1 <= sum("Incorrect code" in response for response in responses) <= OF_A_MAIL.attempts_max
+    assert len(responses) == 12

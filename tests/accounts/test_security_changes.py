@@ -23,9 +23,9 @@ from accounts.customers import create_customer
 from accounts.models import Customer
 from accounts.passwords import BoundedArgon2Hasher, TooManyHashes
 from accounts.sign_in_limits import ACCOUNT, ADDRESS, TooManyAttempts, check_attempt
-from tests.answers import assert_problem
 from tests.people import totp_code
 from tests.races.at_once import together
+from tests.responses import assert_problem
 from web import rate_limits
 
 pytestmark = pytest.mark.usefixtures("static_files")
@@ -37,7 +37,7 @@ NOON = datetime(2031, 3, 3, 12, tzinfo=UTC)  # the beginning of every window
 
 
 @pytest.fixture(autouse=True)
-def _nobody_has_tried() -> None:
+def _no_earlier_attempts() -> None:
     cache.clear()
     rate_limits.reset()
 
@@ -70,16 +70,16 @@ def token_works(token: str) -> bool:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_guesses_at_the_same_moment_all_count(carol: Customer) -> None:
-    answers = together(*[lambda n=n: ask_for_token(carol.email, f"guess {n}").status_code for n in range(60)])
+def test_simultaneous_guesses_all_count(carol: Customer) -> None:
+    responses = together(*[lambda n=n: ask_for_token(carol.email, f"guess {n}").status_code for n in range(60)])
     # Some may be refused because too many passwords are being hashed (503); at most ten may be checked.
-    assert answers.count(401) <= 10
-    assert set(answers) <= {401, 429, 503}
+    assert responses.count(401) <= 10
+    assert set(responses) <= {401, 429, 503}
     assert ask_for_token(carol.email).status_code == 429
 
 
 class CountingChecks(MD5PasswordHasher):
-    """A hasher that counts the passwords that it compares."""
+    """A hasher that counts how many passwords it verifies."""
 
     checked = 0
 
@@ -90,7 +90,7 @@ class CountingChecks(MD5PasswordHasher):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", ["/account/login/", "/account/reauthenticate/", "/account/password/change/"])
-def test_guesses_at_the_same_moment_all_count_on_every_page(carol: Customer, page: str, settings: Any) -> None:
+def test_simultaneous_guesses_all_count_on_every_page(carol: Customer, page: str, settings: Any) -> None:
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingChecks"]
     cache.clear()
     session = sign_in(carol.email, PASSWORD)[0].cookies["sessionid"].value
@@ -100,21 +100,19 @@ def test_guesses_at_the_same_moment_all_count_on_every_page(carol: Customer, pag
         client = Client()
         if page != "/account/login/":
             client.cookies["sessionid"] = session
-        wrong = {"login": carol.email, "password": f"guess {number}", "oldpassword": f"guess {number}"}
-        client.post(page, wrong | {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+        form = {"login": carol.email, "password": f"guess {number}", "oldpassword": f"guess {number}"}
+        client.post(page, form | {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
 
     together(*[lambda n=n: guess(n) for n in range(40)])
     assert 0 < CountingChecks.checked <= 10
 
 
-def test_guesses_at_one_account_do_not_lock_out_a_neighbor_behind_the_same_address(
-    carol: Customer, dave: Customer
-) -> None:
+def test_guesses_at_one_account_do_not_lock_out_others_at_the_same_address(carol: Customer, dave: Customer) -> None:
     for number in range(12):
-        _, answer = sign_in(carol.email, f"guess {number}")
-    assert "Too many" in answer.content.decode()
-    client, answer = sign_in(dave.email, PASSWORD)
-    assert answer.status_code == 302
+        _, response = sign_in(carol.email, f"guess {number}")
+    assert "Too many" in response.content.decode()
+    client, response = sign_in(dave.email, PASSWORD)
+    assert response.status_code == 302
     assert client.get("/").status_code == 200
 
 
@@ -147,7 +145,7 @@ def test_pages_and_api_count_guesses_together(carol: Customer) -> None:
         assert "Too many" in sign_in(carol.email, PASSWORD)[1].content.decode()
 
 
-def test_a_code_of_the_step_before_is_accepted(carol: Customer) -> None:
+def test_a_code_of_the_previous_step_is_accepted(carol: Customer) -> None:
     TOTP.activate(carol, SECRET)
     client, _ = sign_in(carol.email, PASSWORD)
     now = time.time()
@@ -160,16 +158,16 @@ def test_a_code_of_the_step_before_is_accepted(carol: Customer) -> None:
 # -- hashes
 
 
-def test_few_passwords_are_hashed_at_once(settings: Any) -> None:
+def test_few_passwords_are_hashed_simultaneously(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["accounts.passwords.BoundedArgon2Hasher"]
-    results = _all_at_once(lambda: make_password("a"), 8)
+    results = _simultaneously(lambda: make_password("a"), 8)
     refused = [result for result in results if isinstance(result, TooManyHashes)]
     # One password is hashed while two wait; on a busy machine the two may wait too long.
     assert 5 <= len(refused) < 8, results
     assert all(check_password("a", result) for result in results if isinstance(result, str))
 
 
-def _all_at_once(call: Callable[[], Any], times: int) -> list[Any]:
+def _simultaneously(call: Callable[[], Any], times: int) -> list[Any]:
     barrier, results = threading.Barrier(times), []
 
     def run() -> None:
@@ -202,8 +200,8 @@ def test_signing_up_does_the_same_work_for_a_known_address(carol: Customer, sett
     counts = []
     for email in ("somebody-new@example.com", carol.email):
         CountingHasher.hashed = 0
-        answer = Client().post("/account/signup/", {"email": email, "name": "A", "password1": NEW_PASSWORD})
-        assert answer.status_code == 302
+        response = Client().post("/account/signup/", {"email": email, "name": "A", "password1": NEW_PASSWORD})
+        assert response.status_code == 302
         counts.append(CountingHasher.hashed)
     assert counts[0] == counts[1] > 0
 
@@ -223,10 +221,10 @@ def test_good_passwords_are_accepted(carol: Customer, password: str) -> None:
 
 
 def test_an_unverified_address_gets_no_token(db: None) -> None:
-    answer = Client().post(
+    response = Client().post(
         "/account/signup/", {"email": "owner@example.com", "name": "Not the owner", "password1": PASSWORD}
     )
-    assert answer.status_code == 302
+    assert response.status_code == 302
     assert_problem(ask_for_token("owner@example.com"), 403, "email_not_verified")
 
 
@@ -239,8 +237,8 @@ def test_a_reset_password_ends_every_token_and_session(carol: Customer) -> None:
     code = re.search(r"^([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})$", str(mail.outbox[-1].body), re.MULTILINE)
     assert code, mail.outbox[-1].body
     to_password = owner.post(to_code, {"code": code[1]}).headers["Location"]
-    answer = owner.post(to_password, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
-    assert answer.status_code == 302, answer.content.decode()
+    response = owner.post(to_password, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+    assert response.status_code == 302, response.content.decode()
     assert check_password(NEW_PASSWORD, Customer.objects.get(pk=carol.pk).password)
     assert not token_works(token)
     assert signed_in.get("/").status_code == 302
@@ -259,7 +257,7 @@ def test_a_changed_password_ends_tokens_and_other_sessions_only(carol: Customer)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_another_factor_ends_other_sessions(carol: Customer) -> None:
+def test_adding_a_second_factor_ends_other_sessions(carol: Customer) -> None:
     browser, _ = sign_in(carol.email, PASSWORD)
     other, _ = sign_in(carol.email, PASSWORD)
     activate = "/account/second-factor/totp/activate/"

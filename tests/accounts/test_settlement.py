@@ -1,4 +1,4 @@
-"""Settlement: what has settled by a day, and what can be withdrawn."""
+"""Settlement: which cash has settled by a day, and how much can be withdrawn."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -22,11 +22,11 @@ MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
 
 
 def cash(amount: int, *sales: tuple[date, int], held: int = 0) -> Cash:
-    return Cash(Decimal(amount), Decimal(held), [Unsettled(day, Decimal(each)) for day, each in sales])
+    return Cash(Decimal(amount), Decimal(held), [Unsettled(day, Decimal(proceeds)) for day, proceeds in sales])
 
 
 def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
-    """Sell AAPL now, as the exchange reports it."""
+    """Place and fill a sale of AAPL today."""
     trade, _ = place_trade(customer.id, "AAPL", "SELL", quantity)
     claim(customer)
     send_report(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")
@@ -46,7 +46,7 @@ def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
         (cash(100, (MONDAY, 70), (TUESDAY, 70)), 0, 0),  # part of the proceeds has been spent
     ],
 )
-def test_settled_cash_is_all_but_what_sales_have_brought(funds: Cash, settled: int, withdrawable: int) -> None:
+def test_settled_cash_excludes_unsettled_proceeds(funds: Cash, settled: int, withdrawable: int) -> None:
     assert (funds.settled, funds.withdrawable) == (settled, withdrawable)
 
 
@@ -67,7 +67,7 @@ def test_the_date_on_which_an_amount_will_be_settled(funds: Cash, amount: int, d
     assert funds.settled_from(Decimal(amount)) == day
 
 
-def test_sale_proceeds_can_be_spent_at_once_and_withdrawn_later(alice: Customer) -> None:
+def test_sale_proceeds_can_be_spent_immediately_and_withdrawn_later(alice: Customer) -> None:
     trade = sell_today(alice, 4, Decimal(100))
     settles_on = calendar.settlement_date(calendar.today())
     assert (trade.status, trade.trade_date, trade.settlement_date) == (Status.FILLED, calendar.today(), settles_on)
@@ -141,10 +141,10 @@ def test_the_api_says_when_cash_can_be_withdrawn(alice: Customer, api_of: Any) -
         "1000.0000",
         "1000.0000",
     ]
-    answer = client.post("/api/v1/withdrawals", {"amount": "1001.00"}, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (409, "unsettled_funds")
-    assert f"from {settles_on:%B} {settles_on.day}, {settles_on.year}" in answer.json()["detail"]
-    assert answer.json()["errors"][0]["field"] == "amount"
+    response = client.post("/api/v1/withdrawals", {"amount": "1001.00"}, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (409, "unsettled_funds")
+    assert f"from {settles_on:%B} {settles_on.day}, {settles_on.year}" in response.json()["detail"]
+    assert response.json()["errors"][0]["field"] == "amount"
     postings = client.get("/api/v1/postings").json()["results"]
     assert postings[0]["settlesOn"] == settles_on.isoformat()
     account = client.get("/alpaca/v2/account").json()

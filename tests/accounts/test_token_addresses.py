@@ -9,9 +9,9 @@ from django.test import Client
 from accounts import tokens
 from accounts.customers import create_customer
 from accounts.models import Customer, Token
-from tests.answers import assert_problem, post
 from tests.office.conftest import signed_in
 from tests.people import open_account
+from tests.responses import assert_problem, post
 from web.authentication import is_within
 
 PASSWORD = "correct horse battery staple"
@@ -39,7 +39,7 @@ def test_an_address_is_within_networks(address: str, networks: list[str], within
     assert is_within(address, networks) is within
 
 
-def test_from_other_addresses_every_api_refuses_the_token(bob: Customer) -> None:
+def test_every_api_refuses_a_token_from_other_addresses(bob: Customer) -> None:
     issued = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"])
     bearer = {"Authorization": f"Bearer {issued.token}"}
     pair = {"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key}
@@ -96,6 +96,6 @@ def test_the_pages_set_and_show_allowed_addresses(bob: Customer) -> None:
     Token.objects.update(last_used_at="2026-01-02T03:04:05Z", last_used_address="203.0.113.7")
     owner = signed_in(create_customer("owner@example.com", None, is_staff=True, is_superuser=True))
     pages = (browser.get("/account/tokens"), owner.get(f"/admin/accounts/customer/{bob.id}/change/?tab=access"))
-    for html in (answer.content.decode() for answer in pages):
+    for html in (response.content.decode() for response in pages):
         assert "only from 203.0.113.7/32, 198.51.100.0/24" in html
         assert "from 203.0.113.7" in html

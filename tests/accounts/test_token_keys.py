@@ -9,8 +9,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import Customer, SignIn, Token
-from tests.answers import assert_problem, post
 from tests.people import open_account
+from tests.responses import assert_problem, post
 
 PASSWORD = "correct horse battery staple"
 REQUEST = {"email": "carol@example.com", "password": PASSWORD, "name": "my program"}
@@ -97,7 +97,7 @@ def test_simultaneous_requests_with_one_key_make_one_token() -> None:
             connection.close()
 
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(create_and_disconnect, range(3)))
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 201]
-    assert len({answer.json()["token"] for answer in answers}) == 1
+        responses = list(threads.map(create_and_disconnect, range(3)))
+    assert sorted(response.status_code for response in responses) == [200, 200, 201]
+    assert len({response.json()["token"] for response in responses}) == 1
     assert Token.objects.count() == 1

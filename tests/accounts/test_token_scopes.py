@@ -57,9 +57,9 @@ def test_the_pair_names_the_same_grant(carol: Customer) -> None:
     ],
 )
 def test_invalid_fields_are_named(carol: Customer, wrong: dict, field: str) -> None:
-    answer = create(**wrong)
-    assert answer.status_code == 400
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    response = create(**wrong)
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
     assert not Token.objects.exists()
 
 
@@ -78,9 +78,9 @@ def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scop
 def test_a_token_cannot_create_another(carol: Customer) -> None:
     """Creating a token takes email and password, so no token can gain more rights."""
     api = Client(headers={"Authorization": f"Bearer {create().json()['token']}"})
-    answer = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
-    assert answer.status_code == 400
-    assert {error["field"] for error in answer.json()["errors"]} == {"email", "password"}
+    response = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
+    assert response.status_code == 400
+    assert {error["field"] for error in response.json()["errors"]} == {"email", "password"}
     assert Token.objects.count() == 1
 
 

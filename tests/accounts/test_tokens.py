@@ -31,18 +31,18 @@ def test_only_hashes_are_stored(bob: Customer) -> None:
 
 
 def test_a_token_names_its_customer(alice: Customer, bob: Customer) -> None:
-    mine, theirs = tokens.issue(bob, "test"), tokens.issue(alice, "test")
-    grant = tokens.find(mine.token)
+    bobs, alices = tokens.issue(bob, "test"), tokens.issue(alice, "test")
+    grant = tokens.find(bobs.token)
     assert grant is not None
     assert grant.customer == bob
-    assert tokens.find_pair(theirs.key_id, theirs.secret_key) == theirs.grant
+    assert tokens.find_pair(alices.key_id, alices.secret_key) == alices.grant
 
 
 def test_a_key_needs_its_own_secret(alice: Customer, bob: Customer) -> None:
-    mine, theirs = tokens.issue(bob, "test"), tokens.issue(alice, "test")
-    assert tokens.find_pair(mine.key_id, theirs.secret_key) is None
-    assert tokens.find_pair(mine.key_id, mine.token) is None
-    assert tokens.find_pair("BK0", mine.secret_key) is None
+    bobs, alices = tokens.issue(bob, "test"), tokens.issue(alice, "test")
+    assert tokens.find_pair(bobs.key_id, alices.secret_key) is None
+    assert tokens.find_pair(bobs.key_id, bobs.token) is None
+    assert tokens.find_pair("BK0", bobs.secret_key) is None
 
 
 @pytest.mark.parametrize("token", ["", "x", "brk_", "\x00", "é", "x" * 100_000])

@@ -22,8 +22,8 @@ class Alpaca:
         """Return the status and the decoded body. A text body is sent unchanged."""
         content = body if isinstance(body, str) else json.dumps(body)
         payload = "" if body is None else content
-        answer = self._client.generic(method, f"/alpaca/v2/{path}", payload, "application/json")
-        return answer.status_code, json.loads(answer.content) if answer.content else None
+        response = self._client.generic(method, f"/alpaca/v2/{path}", payload, "application/json")
+        return response.status_code, json.loads(response.content) if response.content else None
 
 
 @pytest.fixture

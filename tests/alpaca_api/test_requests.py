@@ -63,9 +63,9 @@ def test_a_limited_number_of_orders_is_cancelled_per_call(
 ) -> None:
     monkeypatch.setattr(orders, "CANCELLED_AT_ONCE_MAX", 2)
     order_ids = [str(place_trade(alice.id, "AAPL", "SELL", 1)[0].id) for _ in range(3)]
-    answers = [alpaca_of(alice)("DELETE", "orders") for _ in range(3)]
-    assert [status for status, _ in answers] == [207, 207, 207]
-    assert [[outcome["id"] for outcome in outcomes] for _, outcomes in answers] == [order_ids[:2], order_ids[2:], []]
+    responses = [alpaca_of(alice)("DELETE", "orders") for _ in range(3)]
+    assert [status for status, _ in responses] == [207, 207, 207]
+    assert [[outcome["id"] for outcome in outcomes] for _, outcomes in responses] == [order_ids[:2], order_ids[2:], []]
 
 
 def test_a_calendar_is_by_default_that_of_new_yorks_year(bob: Customer, alpaca_of: AlpacaOf) -> None:

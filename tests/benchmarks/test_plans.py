@@ -188,9 +188,9 @@ def test_trades_are_listed(past: Population, criteria: TradeFilter, indexes: lis
 )
 def test_the_api_reads(past: Population, path: str, index: str) -> None:
     client = Client(headers={"Authorization": f"Bearer {past.tokens(1)[0]}"})
-    answers = []
-    check(lambda: answers.append(client.get(f"/api/v1/{path}")), index, TOKEN)
-    assert answers[0].status_code == 200
+    responses = []
+    check(lambda: responses.append(client.get(f"/api/v1/{path}")), index, TOKEN)
+    assert responses[0].status_code == 200
 
 
 def test_the_feed_is_read(customer_ids: list[int]) -> None:

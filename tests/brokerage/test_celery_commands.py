@@ -106,8 +106,8 @@ def test_flower_sees_the_worker(worker: str) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.5)
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/workers?refresh=1", timeout=20) as answer:
-                    workers = json.loads(answer.read())
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/workers?refresh=1", timeout=20) as response:
+                    workers = json.loads(response.read())
             except OSError:
                 continue
     finally:

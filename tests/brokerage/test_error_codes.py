@@ -10,7 +10,7 @@ from django.conf import settings
 from django.test import Client
 
 from brokerage.errors import TABLE
-from tests.answers import post
+from tests.responses import post
 from trades.models import Reason
 
 # Codes that are in no table: those of the framework, of single views, of streams and of the balancer.
@@ -31,9 +31,9 @@ def page(db: None) -> str:
 
 @cache
 def errors_page() -> str:
-    answer = Client().get("/api/errors/")
-    assert answer.status_code == 200
-    return answer.content.decode()
+    response = Client().get("/api/errors/")
+    assert response.status_code == 200
+    return response.content.decode()
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -11,7 +11,7 @@ from django.test import Client
 from accounts import tokens
 from accounts.customers import create_customer
 from brokerage.errors import TABLE
-from tests.answers import assert_problem, post
+from tests.responses import assert_problem, post
 from web.problems import problem
 
 BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
@@ -55,10 +55,10 @@ def test_odd_api_addresses_answer_a_problem(db: None, path: str) -> None:
 
 
 def test_an_unknown_page_address_answers_a_page(db: None) -> None:
-    answer = Client().get("/nothing")
-    assert answer.status_code == 404
-    assert answer["Content-Type"].startswith("text/html")
-    assert b"There is nothing at this address." in answer.content
+    response = Client().get("/nothing")
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+    assert b"There is nothing at this address." in response.content
 
 
 def test_an_unknown_host_is_refused(db: None) -> None:
@@ -76,9 +76,9 @@ def test_too_many_parameters_are_refused(alice: Any, api_of: Any) -> None:
 
 @pytest.mark.parametrize("path", READS)
 def test_without_the_database_the_api_answers_503_with_retry_after(database_away: None, path: str) -> None:
-    answer = STRANGER.get(path)
-    assert_problem(answer, 503, "unavailable")
-    assert int(answer["Retry-After"]) > 0
+    response = STRANGER.get(path)
+    assert_problem(response, 503, "unavailable")
+    assert int(response["Retry-After"]) > 0
 
 
 def test_without_the_database_nothing_is_placed(database_away: None) -> None:
@@ -94,10 +94,10 @@ def test_without_the_database_nobody_signs_in(database_away: None) -> None:
 def test_without_the_database_pages_answer_503_as_a_page(database_away: None, path: str) -> None:
     client = Client()
     client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # makes the page look the session up
-    answer = client.get(path)
-    assert answer.status_code == (404 if path == "/nothing" else 503)
-    assert b"Brokerage" in answer.content
-    assert answer.status_code == 404 or int(answer["Retry-After"]) > 0
+    response = client.get(path)
+    assert response.status_code == (404 if path == "/nothing" else 503)
+    assert b"Brokerage" in response.content
+    assert response.status_code == 404 or int(response["Retry-After"]) > 0
 
 
 def test_a_standby_checks_credentials_but_creates_no_token(
@@ -118,9 +118,9 @@ def test_a_trade_is_not_placed_on_a_standby(standby_for: Callable[[], AbstractCo
     client = Client(headers={"Authorization": f"Bearer {token.token}"})
     with standby_for():
         assert client.get("/api/v1/balance").status_code == 200
-        answer = post(client, "/api/v1/trades", BUY)
-        assert_problem(answer, 503, "unavailable")
-        assert "Retry-After" in answer
+        response = post(client, "/api/v1/trades", BUY)
+        assert_problem(response, 503, "unavailable")
+        assert "Retry-After" in response
     assert post(client, "/api/v1/trades", BUY).status_code == 201
 
 
@@ -133,6 +133,6 @@ def test_an_internal_error_is_a_problem_without_details(
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(api, "cash_of", fail)
-    answer = api_of(alice).get("/api/v1/balance")
-    assert_problem(answer, 500, "error")
-    assert b"secret" not in answer.content
+    response = api_of(alice).get("/api/v1/balance")
+    assert_problem(response, 500, "error")
+    assert b"secret" not in response.content

@@ -18,13 +18,13 @@ from trades.place import place_trade
 
 
 def ready() -> tuple[int, dict[str, Any]]:
-    answer = Client().get("/readyz")
-    return answer.status_code, json.loads(answer.content)
+    response = Client().get("/readyz")
+    return response.status_code, json.loads(response.content)
 
 
 def test_a_process_that_answers_is_healthy(database_away: None, broker_away: None) -> None:
-    answer = Client().get("/healthz")
-    assert (answer.status_code, json.loads(answer.content)) == (200, {"ok": True})
+    response = Client().get("/healthz")
+    assert (response.status_code, json.loads(response.content)) == (200, {"ok": True})
 
 
 def test_with_database_and_broker_it_is_ready(db: None) -> None:
@@ -42,9 +42,9 @@ def test_a_process_that_is_not_ready_sends_retry_after(db: None, broker_away: No
 def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         settings.BROKER_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
-        began = time.monotonic()
+        started_at = time.monotonic()
         assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started_at < 5
 
 
 def test_without_the_database_it_is_not_ready(database_away: None) -> None:
@@ -78,9 +78,9 @@ def test_metrics_count_open_trades(alice: Customer, bob: Customer) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     place_trade(bob.id, "AAPL", "BUY", 1)
-    answer = Client().get("/metrics")
-    lines = answer.content.decode().splitlines()
-    assert answer["Content-Type"].startswith("text/plain")
+    response = Client().get("/metrics")
+    lines = response.content.decode().splitlines()
+    assert response["Content-Type"].startswith("text/plain")
     assert 'brokerage_open_trades{status="PLACED"} 1.0' in lines
     assert 'brokerage_open_trades{status="IN PROGRESS"} 1.0' in lines
     assert "brokerage_waiting_reports 0.0" in lines

@@ -70,10 +70,10 @@ def test_limits_hold_in_every_session(pooled: PgBouncer) -> None:
 
 def test_a_statement_that_takes_too_long_is_ended(pooled: PgBouncer) -> None:
     seconds_max = settings.DATABASE_LIMITS["statement_timeout"] / 1000
-    began = time.monotonic()
+    started_at = time.monotonic()
     with connection.cursor() as cursor, pytest.raises(OperationalError, match="statement timeout"):
         cursor.execute("SELECT pg_sleep(%s)", [seconds_max + 10])
-    assert time.monotonic() - began < seconds_max + 1
+    assert time.monotonic() - started_at < seconds_max + 1
 
 
 def test_trades_are_placed_and_claimed(pooled: PgBouncer) -> None:

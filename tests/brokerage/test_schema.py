@@ -87,8 +87,8 @@ def test_the_feed_accepts_the_ids_of_events_in_examples(bob: Customer, api_of: C
     assert ids
     for event_id in ids:
         assert str(start_after(event_id)) == event_id
-        answer = api_of(bob).get("/api/v1/events", {"after": event_id}, headers={"Accept": "application/json"})
-        assert answer.status_code == 200
+        response = api_of(bob).get("/api/v1/events", {"after": event_id}, headers={"Accept": "application/json"})
+        assert response.status_code == 200
 
 
 def test_the_feed_is_described_as_it_is() -> None:

@@ -151,13 +151,13 @@ def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange,
         ("GET", "/alpaca/v2/account", None),
     ]
     for method, path, body in signed_in:
-        answers = [call(door, method, path, body, authorization=authorization) for door in (people, programs)]
-        assert answers[0] == answers[1]
-        assert answers[0][0][:3] in {"200", "400", "404", "405"}, path
+        responses = [call(door, method, path, body, authorization=authorization) for door in (people, programs)]
+        assert responses[0] == responses[1]
+        assert responses[0][0][:3] in {"200", "400", "404", "405"}, path
     for method, path, body in anonymous:
-        answers = [call(door, method, path, body) for door in (people, programs)]
-        assert answers[0] == answers[1]
-        assert answers[0][0][:3] in {"401", "403", "404", "405"}, path
+        responses = [call(door, method, path, body) for door in (people, programs)]
+        assert responses[0] == responses[1]
+        assert responses[0][0][:3] in {"401", "403", "404", "405"}, path
     elsewhere = [call(door, "GET", "/api/v1/trades", host="evil.example") for door in (people, programs)]
     assert elsewhere[0] == elsewhere[1]
     assert elsewhere[0][0] == "400 Bad Request"

@@ -42,10 +42,10 @@ def cost_of(page: str, path: str, cookies: dict[str, str], axe: int) -> Cost:
     client = Client()
     client.cookies.load(cookies)
     with CaptureQueriesContext(connection) as queries:
-        began = time.perf_counter()
-        answer = client.get(path)
-        seconds = time.perf_counter() - began
-    return Cost(page, len(answer.content), len(queries), round(seconds * 1000), axe)
+        started_at = time.perf_counter()
+        response = client.get(path)
+        seconds = time.perf_counter() - started_at
+    return Cost(page, len(response.content), len(queries), round(seconds * 1000), axe)
 
 
 def save(cost: Cost, folder: Path) -> None:

@@ -18,7 +18,7 @@ def iso_time(seconds: float) -> str:
 
 
 def placing(number: int, status: int = 201, **more: Any) -> dict[str, Any]:
-    answer = {"tradeId": f"t{number}", "status": "PLACED", "price": None, "reasonCode": None}
+    response = {"tradeId": f"t{number}", "status": "PLACED", "price": None, "reasonCode": None}
     return {
         "customer": ALICE,
         "method": "POST",
@@ -28,7 +28,7 @@ def placing(number: int, status: int = 201, **more: Any) -> dict[str, Any]:
         "began": START + number * 10,
         "ended": START + number * 10 + 0.5,
         "status": status,
-        "answer": answer if status in (200, 201) else None,
+        "answer": response if status in (200, 201) else None,
         "retryAfter": "2" if status == 503 else None,
     } | more
 

@@ -136,6 +136,6 @@ def test_slow_delays_every_chunk(link: tuple[int, Send]) -> None:
     say(fault="slow")
     with connect(port) as connection:
         connection.settimeout(3)
-        began = time.monotonic()
+        started_at = time.monotonic()
         assert ask(connection) == b"hello"
-        assert time.monotonic() - began >= 0.4
+        assert time.monotonic() - started_at >= 0.4

@@ -156,10 +156,10 @@ def test_a_404_about_something_else_is_unknown(bad_exchange: BadExchange, call: 
 
 def test_only_a_404_about_this_trade_says_that_it_is_not_known(bad_exchange: BadExchange) -> None:
     this_order = uuid4()
-    answer = json.dumps({"status": 404, "code": "not_found", "tradeId": str(this_order)}).encode()
-    bad_exchange.respond(answer, "404 Not Found")
+    response = json.dumps({"status": 404, "code": "not_found", "tradeId": str(this_order)}).encode()
+    bad_exchange.respond(response, "404 Not Found")
     assert gateway.ask_with_time(this_order) == (None, datetime.fromisoformat(AT))
-    bad_exchange.respond(answer, "200 OK")
+    bad_exchange.respond(response, "200 OK")
     with pytest.raises(Unknown):
         gateway.ask(this_order)
 
@@ -230,10 +230,10 @@ def test_a_reset_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any], 
 @pytest.mark.parametrize("call", [CALLS[name] for name in ("ask", "clock")])
 def test_an_answer_that_never_comes_is_not_waited_for(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
     bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
-    began = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(Unknown):
         call()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - started_at < 8
 
 
 @every_call
@@ -251,10 +251,10 @@ def test_an_answer_that_drips_is_not_waited_for(
     monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.3)
     monkeypatch.setattr(gateway, "QUOTES_SECONDS_MAX", 0.3)
     bad_exchange.handle = drip
-    began = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(Unknown):
         call()
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - started_at < 0.8
 
 
 def test_a_call_is_never_repeated(bad_exchange: BadExchange) -> None:

@@ -47,9 +47,9 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
 
 def test_without_known_prices_the_answer_is_empty_and_immediate(bad_exchange: BadExchange) -> None:
     bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert prices.known(["AAPL"]) == {}
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - started_at < 0.5
     assert bad_exchange.requests == []
 
 
@@ -76,10 +76,10 @@ def test_placing_does_not_wait_for_quotes_that_drip(
     page.start()
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
     for _ in range(3):
-        began = time.monotonic()
-        answer = api_of(alice).post("/api/v1/trades", body, "application/json")
-        assert (answer.status_code, answer.json()["status"]) == (201, "PLACED")
-        assert time.monotonic() - began < 1
+        started_at = time.monotonic()
+        response = api_of(alice).post("/api/v1/trades", body, "application/json")
+        assert (response.status_code, response.json()["status"]) == (201, "PLACED")
+        assert time.monotonic() - started_at < 1
     page.join()
 
 
@@ -103,9 +103,9 @@ def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_kn
 
     def ask(_: int) -> float:
         gate.wait()
-        began = time.monotonic()
+        started_at = time.monotonic()
         assert "AAPL" in prices.quotes(["AAPL"])
-        return time.monotonic() - began
+        return time.monotonic() - started_at
 
     with ThreadPoolExecutor(8) as threads:
         seconds = sorted(threads.map(ask, range(8)))

@@ -9,7 +9,7 @@ from trades import asking, sweep
 
 @pytest.fixture
 def instant_exchange(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
-    """Make the exchange execute at once, and sweeps act without waiting."""
+    """Make the exchange execute immediately, and sweeps act without waiting."""
     exchange.faults(latencyMs=0)
     for module, name in [
         (asking, "ASK_AFTER_SECONDS"),
@@ -17,7 +17,7 @@ def instant_exchange(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch)
         (sweep, "ACT_AFTER_SECONDS"),
     ]:
         monkeypatch.setattr(module, name, 0)
-    # Count steps in a fixed order: one question at a time, and one ring, because all customers share one lane.
+    # Keep the order of steps fixed: ask about one trade at a time, and ring once because all customers share a lane.
     monkeypatch.setattr(sweep, "QUESTIONS_AT_ONCE", 1)
     monkeypatch.setattr(settings, "LANES", 1)
     return exchange

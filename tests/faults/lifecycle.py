@@ -1,4 +1,4 @@
-"""A trade's lifecycle in the test's own processes: what each process does, how trades end, and the final check."""
+"""A trade's lifecycle in the test's own processes: the work of each process, completing the trades, and the check."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Process = Callable[["Case"], Callable[[], Any]]
 class Case:
     """A customer whose trades a process works on.
 
-    `others` are further customers, whose trades the process handles in the same set.
+    `others` are further customers whose trades the process handles in the same batch.
     """
 
     def __init__(self, exchange: StandInExchange, number: int, others: int = 0) -> None:
@@ -53,18 +53,18 @@ class Case:
 
     def post(self, path: str, body: dict[str, Any], key: str, expected: tuple[int, ...] = (200, 201)) -> dict[str, Any]:
         """POST with a key, as a client does, and record the request."""
-        began = time.time()
+        started_at = time.time()
         client = Client(headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": key})
-        answer = client.post(path, json.dumps(body), content_type="application/json")
-        self.note(path, body, key, began, answer.status_code, json.loads(answer.content))
-        assert answer.status_code in expected, answer.content
-        response: dict[str, Any] = json.loads(answer.content)
-        return response
+        response = client.post(path, json.dumps(body), content_type="application/json")
+        self.record_request(path, body, key, started_at, response.status_code, json.loads(response.content))
+        assert response.status_code in expected, response.content
+        content: dict[str, Any] = json.loads(response.content)
+        return content
 
-    def note(self, path: str, body: Any, key: str, began: float, status: int, answer: Any) -> None:
+    def record_request(self, path: str, body: Any, key: str, began: float, status: int, response: Any) -> None:
         self.requests.append(
             {"customer": self.customer.id, "method": "POST", "path": path, "body": body, "key": key}
-            | {"began": began, "ended": time.time(), "status": status, "answer": answer, "retryAfter": "1"}
+            | {"began": began, "ended": time.time(), "status": status, "answer": response, "retryAfter": "1"}
         )
 
     @property
@@ -76,7 +76,7 @@ class Case:
         self.post("/api/v1/trades", body, key, expected or (200, 201))
 
     def send(self) -> Trade:
-        """Send the first trade to the exchange without learning the outcome."""
+        """Claim the first trade and send it to the exchange."""
         (trade,) = claim(self.customer)
         execute([trade])
         return trade
@@ -90,7 +90,7 @@ class Case:
         return report
 
 
-# -- the processes that take part in a trade's lifecycle: each prepares the state that it finds, and returns its work
+# -- processes in a trade's lifecycle: each function prepares the state that the process finds, and returns its work
 
 
 def prepared(process: Process, case: Case) -> Callable[[], Any]:
@@ -104,13 +104,13 @@ def prepared(process: Process, case: Case) -> Callable[[], Any]:
 
 def placing(case: Case) -> Callable[[], Any]:
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
-    case.note("/api/v1/trades", body, "first", time.time(), 0, None)
+    case.record_request("/api/v1/trades", body, "first", time.time(), 0, None)
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": "first"})
     return lambda: client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
 
 
 def depositing(case: Case) -> Callable[[], Any]:
-    case.note("/api/v1/deposits", {"amount": "5.00"}, "more", time.time(), 0, None)
+    case.record_request("/api/v1/deposits", {"amount": "5.00"}, "more", time.time(), 0, None)
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": "more"})
     return lambda: client.post("/api/v1/deposits", '{"amount": "5.00"}', content_type="application/json")
 
@@ -118,9 +118,9 @@ def depositing(case: Case) -> Callable[[], Any]:
 def placing_a_set(case: Case) -> Callable[[], Any]:
     placings = []
     for member in case.all_cases:
-        member.place("before")  # only customers with a counter are placed as a set
+        member.place("before")  # only customers with a counter are placed as a batch
         body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
-        member.note("/api/v1/trades", body, "first", time.time(), 0, None)
+        member.record_request("/api/v1/trades", body, "first", time.time(), 0, None)
         trade = Trade(customer=member.customer, ticker="KO", type="BUY", quantity=2, idempotency_key="first")
         placings.append(Placing(trade, "api"))
     return lambda: insert_set(placings)
@@ -204,7 +204,7 @@ def sweep_until_final(*customers: Customer) -> None:
     """Run only sweeps until every trade is final."""
     deadline = time.monotonic() + FINAL_SECONDS_MAX
     while Trade.objects.filter(customer__in=customers).exclude(status__in=FINAL).exists():
-        assert time.monotonic() < deadline, "stuck"
+        assert time.monotonic() < deadline, "a trade is stuck"
         sweep.ring_for_waiting("sweep")
         sweep.ask_exchange()
 
@@ -216,9 +216,9 @@ def violations_of(cases: list[Case]) -> list[str]:
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     )
     cases = [member for case in cases for member in case.all_cases]
-    opened = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
+    accounts = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
     requests = [request for case in cases for request in case.requests]
-    evidence = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))
-    ours = {trade["id"] for trade in evidence.trades}
-    evidence.exchange = [entry for entry in cases[0].exchange.record() if entry["tradeId"] in ours]
+    evidence = checker.Evidence(accounts=accounts, requests=requests, **checker.read_tables(url))
+    trade_ids = {trade["id"] for trade in evidence.trades}
+    evidence.exchange = [entry for entry in cases[0].exchange.record() if entry["tradeId"] in trade_ids]
     return checker.violations(evidence)

@@ -42,7 +42,7 @@ class Pair:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start_primary(self, *settings: str) -> None:
-        """Start it, with these additional settings (`name=value`)."""
+        """Start the primary, with these additional settings (`name=value`)."""
         self.primary.prepare()
         self.run(self.primary.data, self.primary.port, *settings)
         self._wait(self.primary.is_ready)
@@ -58,13 +58,13 @@ class Pair:
     def start_standby(self) -> None:
         self.back_up(self.standby_data, "-R")
         self.run(self.standby_data, self.standby_port)
-        self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])
-        self._wait(lambda: self.ask(self.primary.port, "SELECT count(*) FROM pg_stat_replication") == [(1,)])
+        self._wait(lambda: self.query(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])
+        self._wait(lambda: self.query(self.primary.port, "SELECT count(*) FROM pg_stat_replication") == [(1,)])
 
-    def be_synchronous(self) -> None:
-        self.ask(self.primary.port, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-        self.ask(self.primary.port, "SELECT pg_reload_conf()")
-        self._wait(lambda: self.ask(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+    def make_standby_synchronous(self) -> None:
+        self.query(self.primary.port, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.query(self.primary.port, "SELECT pg_reload_conf()")
+        self._wait(lambda: self.query(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
 
     def has_ended(self) -> bool:
         """Return whether the primary has exited by itself."""
@@ -72,11 +72,11 @@ class Pair:
 
     def wait_for(self, port: int) -> None:
         """Wait until the server at this port accepts connections and writes."""
-        self._wait(lambda: self.ask(port, "SELECT pg_is_in_recovery()") == [(False,)])
+        self._wait(lambda: self.query(port, "SELECT pg_is_in_recovery()") == [(False,)])
 
     def receiver(self) -> psutil.Process:
         """Return the standby's WAL receiver process."""
-        (row,) = self.ask(self.standby_port, "SELECT pid FROM pg_stat_wal_receiver")
+        (row,) = self.query(self.standby_port, "SELECT pid FROM pg_stat_wal_receiver")
         return psutil.Process(row[0])
 
     def kill_primary(self) -> None:
@@ -92,9 +92,9 @@ class Pair:
 
     def _is_promoted(self) -> bool:
         with suppress(psycopg.OperationalError):
-            if self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)]:
+            if self.query(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)]:
                 return True
-            self.ask(self.standby_port, "SELECT pg_promote(true, 30)")
+            self.query(self.standby_port, "SELECT pg_promote(true, 30)")
         return False
 
     def stop(self) -> None:
@@ -102,7 +102,7 @@ class Pair:
             process.kill()
             process.wait()
 
-    def ask(self, port: int, statement: str) -> list[tuple[Any, ...]]:
+    def query(self, port: int, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self._conninfo(port), autocommit=True) as session:
             cursor = session.execute(statement)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []

@@ -29,7 +29,7 @@ SetClock = Callable[[int], None]
 
 @pytest.fixture
 def set_clock() -> Iterator[SetClock]:
-    """Connect to a separate PostgreSQL; return a function that sets its clock this many seconds off."""
+    """Connect to a separate PostgreSQL; provide a function that sets its clock this many seconds ahead."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-clock-"))
     clock = folder / "clock"
     clock.write_text("+0\n")
@@ -64,7 +64,7 @@ def _seconds_off() -> float:
         return float(cursor.fetchone()[0]) - time.time()
 
 
-def test_no_trade_is_rejected_that_the_exchange_fills_later(
+def test_a_clock_that_jumps_rejects_no_trade_that_the_exchange_fills(
     instant_exchange: StandInExchange, set_clock: SetClock
 ) -> None:
     cases = []
@@ -74,15 +74,15 @@ def test_no_trade_is_rejected_that_the_exchange_fills_later(
         cases.append(case)
         customers = [member.customer for member in case.all_cases]
         instant_exchange.faults(latencyMs=700)
-        place_for_all(case, "claimed before the jump, executed after it")
+        place_for_all(case, "claimed before the jump and executed after it")
         claimed = claim(*customers)
         assert len(claimed) == 3
-        place_for_all(case, "waiting behind it")
+        place_for_all(case, "waiting behind the first")
         set_clock(jump)
         sweep.ask_exchange()  # the exchange does not know the trades yet
         execute(claimed[:1])
         for member in case.all_cases:
-            member.place("placed while it is wrong")
+            member.place("placed while the clock is wrong")
         sweep.ring_for_waiting("sweep")
         sweep.ask_exchange()
         set_clock(0)
@@ -93,7 +93,7 @@ def test_no_trade_is_rejected_that_the_exchange_fills_later(
 
 
 @pytest.mark.parametrize("jump", JUMPS_SECONDS)
-def test_a_process_that_has_just_started_follows_the_exchanges_clock(
+def test_a_new_process_follows_the_exchanges_clock(
     instant_exchange: StandInExchange, set_clock: SetClock, jump: int
 ) -> None:
     case = Case(instant_exchange, 1)

@@ -1,4 +1,4 @@
-"""Database problems (full, out of connections, locked, restored from a backup) break no promise."""
+"""A database that is full, out of connections, locked or restored from a backup breaks no promise."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def try_to_place(case: Case, key: str) -> int:
     """Place one trade, record it, and return its status; a refusal must be quick and have Retry-After."""
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": key})
-    close_old_connections()  # as before each request; the test client does not do it
-    began = time.time()
-    answer = client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
-    case.note("/api/v1/trades", body, key, began, answer.status_code, json.loads(answer.content))
-    if answer.status_code not in (200, 201):
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert int(answer.headers["Retry-After"]) > 0
-        assert time.time() - began < REFUSAL_SECONDS_MAX
-    return answer.status_code
+    close_old_connections()  # Django does this before each request, but the test client doesn't
+    started_at = time.time()
+    response = client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
+    case.record_request("/api/v1/trades", body, key, started_at, response.status_code, json.loads(response.content))
+    if response.status_code not in (200, 201):
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert int(response.headers["Retry-After"]) > 0
+        assert time.time() - started_at < REFUSAL_SECONDS_MAX
+    return response.status_code
 
 
 def place_until_it_works(case: Case, key: str) -> None:
@@ -91,7 +91,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_refuses_and_loses_nothing(instant_exchange: StandInExchange, small_disk: Path) -> None:
+def test_a_full_disk_refuses_orders_and_loses_none(instant_exchange: StandInExchange, small_disk: Path) -> None:
     pair = Pair(small_disk)
     pair.start_primary("min_wal_size=32MB", "max_wal_size=48MB")
     with serving(pair):
@@ -111,14 +111,14 @@ def test_a_full_disk_refuses_and_loses_nothing(instant_exchange: StandInExchange
                 break
         assert statuses[503] >= 3, "the disk was not full"
         filler.unlink()
-        if pair.has_ended():  # it could not even write what it needs for recovery
+        if pair.has_ended():  # PostgreSQL exits if it can't write its log
             pair.run(pair.primary.data, pair.primary.port)
         place_until_it_works(case, "after")
         sweep_until_final(case.customer)
         assert violations_of([case]) == []
 
 
-def test_without_free_connections_it_refuses_quickly_and_recovers(
+def test_without_free_connections_orders_are_refused_quickly_until_there_are_some(
     instant_exchange: StandInExchange, folder: Path
 ) -> None:
     pair = Pair(folder)
@@ -127,18 +127,18 @@ def test_without_free_connections_it_refuses_quickly_and_recovers(
         case = Case(instant_exchange, 1)
         case.place("before")
         connection.close()
-        hogs = [another_session() for _ in range(5)]
+        sessions = [another_session() for _ in range(5)]
         with pytest.raises(psycopg.OperationalError, match="remaining connection slots"):
             another_session()
         assert try_to_place(case, "none left") == 503
-        for hog in hogs:
-            hog.close()
+        for session in sessions:
+            session.close()
         place_until_it_works(case, "none left")
         sweep_until_final(case.customer)
         assert violations_of([case]) == []
 
 
-def test_a_restored_backup_takes_over_what_the_exchange_did_since(
+def test_a_restored_backup_adopts_later_executions_from_the_exchange(
     instant_exchange: StandInExchange, folder: Path
 ) -> None:
     pair = Pair(folder)
@@ -172,31 +172,31 @@ def test_a_restored_backup_takes_over_what_the_exchange_did_since(
 # -- the tests' own server
 
 
-def test_a_killed_backend_is_not_visible_to_clients(instant_exchange: StandInExchange) -> None:
+def test_clients_do_not_notice_a_killed_backend(instant_exchange: StandInExchange) -> None:
     case = Case(instant_exchange, 1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
-    with another_session() as killer:
-        killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    with another_session() as session:
+        session.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     close_old_connections()  # as before each request and each turn
     case.place("after")
     sweep_until_final(case.customer)
     assert violations_of([case]) == []
 
 
-def test_waiting_for_a_lock_is_short(instant_exchange: StandInExchange) -> None:
+def test_an_order_that_waits_for_a_lock_is_refused_quickly(instant_exchange: StandInExchange) -> None:
     case = Case(instant_exchange, 1)
-    with another_session() as other:
-        other.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
-        assert try_to_place(case, "locked out") == 503
-        other.rollback()
-    place_until_it_works(case, "locked out")
+    with another_session() as session:
+        session.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
+        assert try_to_place(case, "locked") == 503
+        session.rollback()
+    place_until_it_works(case, "locked")
     sweep_until_final(case.customer)
     assert violations_of([case]) == []
 
 
-def test_an_idle_transaction_loses_its_customers_lock(instant_exchange: StandInExchange) -> None:
+def test_an_idle_transaction_loses_its_lock_on_a_customer(instant_exchange: StandInExchange) -> None:
     case = Case(instant_exchange, 1)
     idle = another_session()
     idle.execute("SELECT FROM accounts_balance WHERE customer_id = %s FOR UPDATE", [case.customer.id])
@@ -207,7 +207,7 @@ def test_an_idle_transaction_loses_its_customers_lock(instant_exchange: StandInE
     assert violations_of([case]) == []
 
 
-def test_a_migration_under_load_yields_and_is_retried(instant_exchange: StandInExchange) -> None:
+def test_a_migration_under_load_gives_up_its_lock_and_can_be_retried(instant_exchange: StandInExchange) -> None:
     case = Case(instant_exchange, 1)
     stop = threading.Event()
     statuses: Counter[int] = Counter()
@@ -221,34 +221,34 @@ def test_a_migration_under_load_yields_and_is_retried(instant_exchange: StandInE
 
     def migrate() -> None:
         with connection.schema_editor(atomic=False) as editor:
-            editor.execute("ALTER TABLE trades_trade ADD COLUMN of_a_migration integer")
+            editor.execute("ALTER TABLE trades_trade ADD COLUMN added_by_migration integer")
 
     client = threading.Thread(target=load)
     with another_session() as reader:
         reader.execute("SELECT count(*) FROM trades_trade")  # a long report, in a transaction
         client.start()
         try:
-            began = time.monotonic()
+            started_at = time.monotonic()
             with pytest.raises(OperationalError, match="lock timeout"):
                 migrate()
-            assert time.monotonic() - began < REFUSAL_SECONDS_MAX
+            assert time.monotonic() - started_at < REFUSAL_SECONDS_MAX
             reader.rollback()
             migrate()
         finally:
             stop.set()
             client.join()
             with connection.cursor() as cursor:
-                cursor.execute("ALTER TABLE trades_trade DROP COLUMN IF EXISTS of_a_migration")
+                cursor.execute("ALTER TABLE trades_trade DROP COLUMN IF EXISTS added_by_migration")
     place_until_it_works(case, "after")
     assert statuses[201] > 0
     sweep_until_final(case.customer)
     assert violations_of([case]) == []
 
 
-def test_a_process_with_another_number_of_lanes_only_costs_time(
+def test_trades_end_although_processes_disagree_on_the_number_of_lanes(
     instant_exchange: StandInExchange, settings: Any
 ) -> None:
-    """`web` rings 16 lanes but the worker serves three; the sweep takes care of the others."""
+    """`web` rings 16 lanes but the workers serve three; the sweep serves the others."""
     settings.LANES = 16
     cases = [Case(instant_exchange, number) for number in range(1, 9)]
     assert any(lane_of(case.customer.id) >= 3 for case in cases)

@@ -1,9 +1,9 @@
-"""A fault at every single step of a trade's lifecycle, in every process that takes part.
+"""A fault at any single step of a trade's lifecycle, in any process that takes part, breaks no promise.
 
-A process that works on sets gets a set of several customers.
+A process that works on batches gets a batch of several customers.
 
-`operations.txt` lists the steps. A new step that is not on the list fails a test. Run the test with OPERATIONS=write to
-add it; from then on it is killed, failed and hung like the others.
+`operations.txt` lists the steps, and a step that is not on the list fails a test. Run that test with OPERATIONS=write
+to add new steps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trades.place import place_trade
 OPERATIONS = Path(__file__).with_name("operations.txt")
 KILLED = -9
 STEPS_MAX = 60
-OTHERS = 2  # customers in the same set
+OTHERS = 2  # further customers in the same batch
 # Whether a process refreshes its market data depends on how long ago it last did.
 REFRESHES = {"broker GET", "http GET /v1/clock", "sql SELECT exchange_closure", "sql SELECT trades_feerate"}
 

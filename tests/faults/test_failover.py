@@ -1,6 +1,6 @@
 """Failover: with a synchronous standby, no acknowledged trade is lost.
 
-With an asynchronous standby trades can be lost, and the checker detects it. Therefore docs/how-to/operate.md demands a
+With an asynchronous standby trades can be lost, and the checker detects it. Therefore docs/how-to/operate.md requires a
 synchronous one.
 """
 
@@ -50,7 +50,7 @@ def switch_to_standby(pair: Pair) -> None:
 
 
 def test_a_synchronous_standby_has_every_acknowledged_trade(pair: Pair, instant_exchange: StandInExchange) -> None:
-    pair.be_synchronous()
+    pair.make_standby_synchronous()
     case = Case(instant_exchange, 1)
     for number in range(PLACED):
         case.place(f"{number}")
@@ -62,34 +62,36 @@ def test_a_synchronous_standby_has_every_acknowledged_trade(pair: Pair, instant_
     assert violations_of([case]) == []
 
 
-def test_without_its_standby_placing_answers_503_in_time(pair: Pair, instant_exchange: StandInExchange) -> None:
-    """Until a standby has the trade, the outcome is unknown: 503, and a retry with the same key returns it."""
-    pair.be_synchronous()
+def test_placing_returns_503_in_time_while_the_standby_is_unavailable(
+    pair: Pair, instant_exchange: StandInExchange
+) -> None:
+    """Until a standby has the trade the outcome is unknown, hence 503; a retry with the same key returns the trade."""
+    pair.make_standby_synchronous()
     case = Case(instant_exchange, 1)
     receiver = pair.receiver()
     receiver.suspend()
-    began = time.monotonic()
+    started_at = time.monotonic()
     case.place("waits", 503)
-    assert time.monotonic() - began < RESPONSE_SECONDS_MAX
+    assert time.monotonic() - started_at < RESPONSE_SECONDS_MAX
     receiver.resume()
     case.place("waits", 200)
     sweep_until_final(case.customer)
     assert violations_of([case]) == []
 
 
-def test_without_its_standby_a_trade_placed_by_one_statement_answers_503_in_time(
+def test_placing_by_one_statement_returns_503_in_time_while_the_standby_is_unavailable(
     pair: Pair, instant_exchange: StandInExchange, several_hosts: None
 ) -> None:
-    """The statement commits by itself, and its outcome is unknown too."""
-    pair.be_synchronous()
+    """The statement commits by itself, so its outcome is unknown as well."""
+    pair.make_standby_synchronous()
     case = Case(instant_exchange, 1, others=1)
-    for each in case.all_cases:
-        each.place("first")
+    for member in case.all_cases:
+        member.place("first")
     receiver = pair.receiver()
     receiver.suspend()
-    began = time.monotonic()
-    together(*[lambda each=each: each.place("waits", 503) for each in case.all_cases])
-    assert time.monotonic() - began < RESPONSE_SECONDS_MAX + hosts.TCP_CONNECT_SECONDS_MAX
+    started_at = time.monotonic()
+    together(*[lambda member=member: member.place("waits", 503) for member in case.all_cases])
+    assert time.monotonic() - started_at < RESPONSE_SECONDS_MAX + hosts.TCP_CONNECT_SECONDS_MAX
     receiver.resume()
     case.place("waits", 200)
     sweep_until_final(case.customer)
@@ -100,7 +102,7 @@ def test_without_its_standby_a_trade_placed_by_one_statement_answers_503_in_time
 def test_a_process_finds_the_new_primary_by_itself(
     pair: Pair, instant_exchange: StandInExchange, several_hosts: None
 ) -> None:
-    pair.be_synchronous()
+    pair.make_standby_synchronous()
     case = Case(instant_exchange, 1)
     pair.kill_primary()
     case.place("key", 503)
@@ -119,26 +121,26 @@ def test_a_primary_that_became_a_standby_is_abandoned(
     case = Case(instant_exchange, 1)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
-    case.place("key", 201)  # the statement was refused before it had any effect, so it is repeated in a new session
+    case.place("key", 201)  # refused before it had any effect, so the statement is repeated in a new session
     sweep_until_final(case.customer)
     connection.settings_dict.update(HOST="127.0.0.1", PORT=pair.primary.port)
     assert violations_of([case]) == []
 
 
-def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, several_hosts: None) -> None:
+def test_an_unreachable_host_costs_half_a_second_once(pair: Pair, several_hosts: None) -> None:
     with socket.socket() as unreachable, socket.socket() as first, socket.socket() as second:
         unreachable.bind(("127.0.0.1", 0))
         unreachable.listen(0)
-        for client in (first, second):  # fill its queue, so that it drops the next SYN like a host that is cut off
+        for client in (first, second):  # fill the queue, so that the next SYN is dropped as by an unreachable host
             client.setblocking(False)
             client.connect_ex(unreachable.getsockname())
         connection.settings_dict["PORT"] = f"{unreachable.getsockname()[1]},{pair.primary.port}"
         hosts.forget()
         for seconds_max in (hosts.TCP_CONNECT_SECONDS_MAX + 0.5, 0.4):
             connection.close()
-            began = time.monotonic()
+            started_at = time.monotonic()
             connection.ensure_connection()
-            assert time.monotonic() - began < seconds_max
+            assert time.monotonic() - started_at < seconds_max
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def several_hosts(pair: Pair) -> Iterator[None]:
     connection.settings_dict.update(original)
 
 
-def test_an_asynchronous_standby_may_lose_trades_and_the_checker_finds_it(
+def test_the_checker_detects_trades_lost_with_an_asynchronous_standby(
     pair: Pair, instant_exchange: StandInExchange
 ) -> None:
     case = Case(instant_exchange, 1)
@@ -167,7 +169,7 @@ def test_an_asynchronous_standby_may_lose_trades_and_the_checker_finds_it(
     for number in range(PLACED):
         case.place(f"{number}")
     pair.kill_primary()
-    receiver.kill()  # it loses everything that it has not read yet
+    receiver.kill()  # the standby loses everything that it has not read yet
     pair.promote()
     switch_to_standby(pair)
     sweep_until_final(case.customer)

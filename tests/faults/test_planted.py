@@ -1,4 +1,4 @@
-"""The checker detects each of these bugs, which the tests introduce on purpose."""
+"""The checker detects bugs that these tests introduce on purpose."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WAIT_SECONDS_MAX = 20.0
 
 
-def at_once(*calls: Callable[[], Any]) -> None:
-    """Make these calls in parallel, each in a thread with its own connection."""
+def run_simultaneously(*calls: Callable[[], Any]) -> None:
+    """Run these calls simultaneously, each in a thread with its own connection."""
 
-    def make(call: Callable[[], Any]) -> None:
+    def run(call: Callable[[], Any]) -> None:
         try:
             call()
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=make, args=(call,)) for call in calls]
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -66,7 +66,7 @@ def unlocked(customer_ids: Any) -> ledger.Books:
     return ledger.Books(Account(row.customer_id, row.amount, row.held) for row in rows)
 
 
-def test_no_lock(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updating_a_balance_without_a_lock(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(instant_exchange, 1)
     case.place("first")
     sweep_until_final(case.customer)
@@ -79,14 +79,16 @@ def test_no_lock(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPa
         return books
 
     monkeypatch.setattr(funding, "open_books", read_at_the_same_time)
-    at_once(
+    run_simultaneously(
         lambda: case.post("/api/v1/deposits", {"amount": "1.00"}, "one"),
         lambda: case.post("/api/v1/deposits", {"amount": "2.00"}, "two"),
     )
     assert any("another sum" in violation for violation in violations_of([case]))
 
 
-def test_no_unique_index(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_placing_without_the_unique_index_of_keys(
+    instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = Case(instant_exchange, 1)
     barrier = threading.Barrier(2)
     find_replayed = place.find_replayed
@@ -98,18 +100,20 @@ def test_no_unique_index(instant_exchange: StandInExchange, monkeypatch: pytest.
 
     with without_index("one_trade_a_key"):
         monkeypatch.setattr(place, "find_replayed", find_at_the_same_time)
-        at_once(lambda: case.place("first"), lambda: case.place("first"))
+        run_simultaneously(lambda: case.place("first"), lambda: case.place("first"))
         monkeypatch.setattr(place, "find_replayed", find_replayed)
         sweep_until_final(case.customer)
         assert any("doubled" in violation for violation in violations_of([case]))
 
 
-def test_skip_locked_within_a_customer(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claiming_with_skip_locked_within_a_customer(
+    instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = Case(instant_exchange, 1)
     case.place("first")
     case.place("second")
     monkeypatch.setattr(turn, "open_books", unlocked)
-    monkeypatch.setattr(ledger.Books, "add_to", lambda *_: None)  # or the balance's row would keep the second one out
+    monkeypatch.setattr(ledger.Books, "add_to", lambda *_: None)  # whose row lock would block the second turn
     monkeypatch.setattr(
         queries,
         "READ_WORK",
@@ -117,24 +121,24 @@ def test_skip_locked_within_a_customer(instant_exchange: StandInExchange, monkey
         " WHERE customer_id = ANY(%(customers)s) AND status = 'PLACED' AND %(placed_max)s > 0"
         " ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED",
     )
-    has_the_first, second_is_out = threading.Event(), threading.Event()
+    first_is_claimed, second_is_sent = threading.Event(), threading.Event()
 
-    def slowly() -> None:
+    def claim_slowly() -> None:
         with transaction.atomic():
             claimed = turn.serve(turn.open_books([case.customer.id]), market_now(), "slow")
-            has_the_first.set()
-            assert second_is_out.wait(WAIT_SECONDS_MAX)
+            first_is_claimed.set()
+            assert second_is_sent.wait(WAIT_SECONDS_MAX)
         turn.execute(claimed)
 
-    def quickly() -> None:
-        assert has_the_first.wait(WAIT_SECONDS_MAX)
+    def claim_quickly() -> None:
+        assert first_is_claimed.wait(WAIT_SECONDS_MAX)
         with transaction.atomic():
             claimed = turn.serve(turn.open_books([case.customer.id]), market_now(), "quick")
         turn.execute(claimed)
-        second_is_out.set()
+        second_is_sent.set()
 
     with without_index("one_trade_in_flight"):
-        at_once(slowly, quickly)
+        run_simultaneously(claim_slowly, claim_quickly)
         assert any("out of order" in violation for violation in violations_of([case]))
 
 
@@ -155,13 +159,13 @@ def test_acknowledging_before_the_commit(instant_exchange: StandInExchange) -> N
             os._exit(1)
     os.close(write_end)
     os.waitpid(pid, 0)
-    answer = json.loads(os.read(read_end, 1000))
+    response = json.loads(os.read(read_end, 1000))
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
-    case.note("/api/v1/trades", body, "first", 0.0, 201, answer | {"price": None, "reasonCode": None})
+    case.record_request("/api/v1/trades", body, "first", 0.0, 201, response | {"price": None, "reasonCode": None})
     assert any("lost" in violation for violation in violations_of([case]))
 
 
-def test_no_sweep(instant_exchange: StandInExchange) -> None:
+def test_a_missing_sweep(instant_exchange: StandInExchange) -> None:
     case = Case(instant_exchange, 1)
     work = prepared(turn_that_claims, case)
     work()  # sends the trade to the exchange; its callback is lost, because nothing listens

@@ -52,11 +52,11 @@ class Proxy:
         self._threads[0].start()
 
     def fail(self, error: str, *, passes: bool) -> None:
-        """Answer with this error; on connections that are open now forever, unless the error `passes`."""
+        """Answer with this error; open connections keep failing after the recovery unless the error `passes`."""
         self._error, self._stays = f"-{error}\r\n".encode(), not passes
 
     def recover(self) -> None:
-        """Make new connections work, and open ones too if the error passes."""
+        """Let new connections work, and open ones too if the error passes."""
         self._generation += 1
         if not self._stays:
             self._error = None
@@ -106,21 +106,21 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     for name in ("BROKER_URL", "CACHE_URL"):
         monkeypatch.setattr(settings, name, changed)
     monkeypatch.setattr(current_app.conf, "broker_url", changed)
-    _connect_anew()
+    _reconnect()
     yield proxy
     monkeypatch.undo()
-    _connect_anew()
+    _reconnect()
     proxy.close()
 
 
-def _connect_anew() -> None:
+def _reconnect() -> None:
     forget_broker()
     current_app._after_fork()  # type: ignore[attr-defined]
     rate_limits.reset()
 
 
 def can_ring() -> bool:
-    broker().flushdb()  # makes each ring send a message too
+    broker().flushdb()  # so that each ring sends a message
     return lane.ring([1, 2, 3])
 
 
@@ -160,7 +160,7 @@ def test_after_any_valkey_outage_processes_recover_without_a_restart(
     proxy.recover()
     deadline = time.monotonic() + BACK_SECONDS_MAX
     while not _works(use):
-        assert time.monotonic() < deadline, f"{error}: not back"
+        assert time.monotonic() < deadline, f"{error}: not recovered in time"
         time.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""The `stream` process's application, in this process, and clients that read as fast as a test wants."""
+"""The `stream` process's application within the test's process, and clients that read as fast as a test wants."""
 
 import asyncio
 import json
@@ -16,32 +16,32 @@ SECONDS_MAX = 15.0
 
 
 class Client:
-    """One connection to the application. Clear `reads` to make it read nothing."""
+    """One connection to the application. While `reads` is cleared, the client reads nothing."""
 
     def __init__(self, application: Application, scope: dict[str, Any]) -> None:
         self.sent: list[dict[str, Any]] = []
         self.reads = asyncio.Event()
         self.reads.set()
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._news = asyncio.Condition()
+        self._message_arrived = asyncio.Condition()
         defaults = {"query_string": b"", "headers": [], "client": ("192.0.2.1", 5000)}
         self.task = asyncio.create_task(application(defaults | scope, self._inbox.get, self._send))
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.reads.wait()
-        async with self._news:
+        async with self._message_arrived:
             self.sent.append(message)
-            self._news.notify_all()
+            self._message_arrived.notify_all()
 
     def put(self, message: dict[str, Any]) -> None:
         self._inbox.put_nowait(message)
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait until the messages that were sent make this condition true."""
 
         async def wait() -> None:
-            async with self._news:
-                await self._news.wait_for(lambda: bool(condition()))
+            async with self._message_arrived:
+                await self._message_arrived.wait_for(lambda: bool(condition()))
 
         await asyncio.wait_for(wait(), SECONDS_MAX)
 
@@ -67,7 +67,7 @@ class EventClient(Client):
         super().__init__(application, scope | {"headers": headers} | more)
 
     async def status(self) -> int:
-        await self.until(lambda: self.sent)
+        await self.wait_until(lambda: self.sent)
         return int(self.sent[0]["status"])
 
     @property
@@ -80,7 +80,7 @@ class EventClient(Client):
 
 
 class SocketClient(Client):
-    """A client of the web socket."""
+    """A client of the WebSocket."""
 
     def __init__(self, application: Application, query: str = "") -> None:
         super().__init__(application, {"type": "websocket", "path": "/alpaca/stream", "query_string": query.encode()})
@@ -91,20 +91,20 @@ class SocketClient(Client):
 
     async def sign_in(self, issued: Issued) -> None:
         self.send("authenticate", key_id=issued.key_id, secret_key=issued.secret_key)
-        await self.until(lambda: self.heard("authorization"))
+        await self.wait_until(lambda: self.received("authorization"))
 
     async def listen(self, *streams: str) -> None:
-        before = len(self.heard("listening"))
+        before = len(self.received("listening"))
         self.send("listen", streams=list(streams))
-        await self.until(lambda: len(self.heard("listening")) > before or self.code)
+        await self.wait_until(lambda: len(self.received("listening")) > before or self.code)
 
-    def heard(self, stream: str) -> list[dict[str, Any]]:
+    def received(self, stream: str) -> list[dict[str, Any]]:
         messages = [json.loads(message["bytes"]) for message in self.sent if message["type"] == "websocket.send"]
         return [message["data"] for message in messages if message["stream"] == stream]
 
     @property
     def event_ids(self) -> list[str]:
-        return [update["event_id"] for update in self.heard("trade_updates")]
+        return [update["event_id"] for update in self.received("trade_updates")]
 
     @property
     def code(self) -> int | None:

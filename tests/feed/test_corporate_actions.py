@@ -31,8 +31,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait until other processes know of a halt, because there are none."""
+def _no_halt_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apply actions without waiting until other processes have read the halt."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
 
 
@@ -65,9 +65,7 @@ def events_of(customer: Customer, each_max: int = 100, after: Cursor = Cursor(0,
     return events
 
 
-def test_dividends_and_splits_are_in_the_feed_in_the_order_in_which_they_happened(
-    alice: Customer, bob: Customer
-) -> None:
+def test_dividends_and_splits_are_in_the_feed_in_chronological_order(alice: Customer, bob: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     pay_dividend()
@@ -75,17 +73,17 @@ def test_dividends_and_splits_are_in_the_feed_in_the_order_in_which_they_happene
     claim(alice)
     split(3, 2)
     place_trade(alice.id, "AAPL", "SELL", 1)
-    types = [event.type for event in events_of(alice)][3:]  # without those of the shares that she owned before
+    types = [event.type for event in events_of(alice)][3:]  # without the events of her first purchase
     assert types == [
         *("trade.placed", "trade.in_progress", "dividend.paid", "trade.filled", "split.applied", "trade.placed"),
     ]
-    assert events_of(bob) == [], "bob holds nothing"
+    assert events_of(bob) == [], "Bob holds no shares"
 
 
-def test_a_page_shows_the_terms_and_what_the_customer_got(alice: Customer, api_of: Callable[..., Client]) -> None:
+def test_an_event_shows_the_terms_and_the_customers_entitlement(alice: Customer, api_of: Callable[..., Client]) -> None:
     dividend_action, split_action = pay_dividend(), split(3, 4)
-    answer = api_of(alice).get("/api/v1/events?after=0", headers={"Accept": "application/json"}).json()
-    dividend, applied = (event for event in answer["results"] if event["corporateAction"])
+    response = api_of(alice).get("/api/v1/events?after=0", headers={"Accept": "application/json"}).json()
+    dividend, applied = (event for event in response["results"] if event["corporateAction"])
     assert dividend["trade"] is None
     assert dividend["corporateAction"] == {
         "actionId": str(dividend_action.id),
@@ -106,7 +104,7 @@ def test_a_page_shows_the_terms_and_what_the_customer_got(alice: Customer, api_o
     assert (terms, applied["corporateAction"]["amount"]) == ([3, 4, 10, 7], "25.0000")
 
 
-def test_a_reader_goes_on_after_any_event(alice: Customer) -> None:
+def test_a_reader_can_resume_after_any_event(alice: Customer) -> None:
     place_trade(alice.id, "MSFT", "BUY", 1)
     pay_dividend()
     pay_dividend("0.5")
@@ -122,7 +120,7 @@ def test_a_reader_goes_on_after_any_event(alice: Customer) -> None:
     assert [event.type for event in all_events].count("dividend.paid") == 2
 
 
-def test_a_turn_that_drew_its_number_earlier_stands_behind_the_dividend(alice: Customer) -> None:
+def test_a_turn_with_an_earlier_transaction_number_comes_after_the_dividend(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "MSFT", "BUY", 1)
     pay_dividend()
     rewrite("xact = 1099511627776")  # as if its transaction had begun after the turn's but committed first
@@ -132,7 +130,7 @@ def test_a_turn_that_drew_its_number_earlier_stands_behind_the_dividend(alice: C
     assert [entitlement.xact for entitlement in Entitlement.objects.order_by("event")] == [2**40, 2**40]
 
 
-def test_webhooks_can_ask_for_them_alone(alice: Customer, bob: Customer) -> None:
+def test_webhooks_can_subscribe_to_corporate_actions_alone(alice: Customer, bob: Customer) -> None:
     subscriptions.create(alice.id, "https://example.com/hook", events=["dividend.paid"])
     subscriptions.create(bob.id, "https://example.com/hook")
     assert enter_events() == 0
@@ -147,19 +145,19 @@ def test_webhooks_can_ask_for_them_alone(alice: Customer, bob: Customer) -> None
     )
 
 
-def test_entitlements_from_before_the_feed_had_these_events_are_not_in_it(alice: Customer) -> None:
+def test_entitlements_older_than_these_events_are_not_in_the_feed(alice: Customer) -> None:
     pay_dividend()
     assert "dividend.paid" in [event.type for event in events_of(alice)]
     rewrite("xact = NULL, event = NULL")
     assert "dividend.paid" not in [event.type for event in events_of(alice)]
 
 
-def test_the_socket_of_trade_updates_leaves_them_out(alice: Customer, application: Application) -> None:
+def test_the_trade_updates_socket_omits_corporate_actions(alice: Customer, application: Application) -> None:
     async def scenario() -> None:
         client = SocketClient(application, "after=0")
         await client.sign_in(issued)
         await client.listen("trade_updates")
-        await client.until(lambda: len(client.event_ids) >= len(trades))
+        await client.wait_until(lambda: len(client.event_ids) >= len(trades))
         assert client.event_ids == trades
         await client.leave()
 

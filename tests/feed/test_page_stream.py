@@ -1,4 +1,4 @@
-"""A page's event stream: it notifies of changes and prices, and ends with its session."""
+"""A page's event stream announces changes and prices, and ends with the page's session."""
 
 import asyncio
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +30,7 @@ def ticket_of(customer: Customer) -> str:
 
 
 class PageClient(Client):
-    """An open page."""
+    """The event stream of an open page."""
 
     def __init__(self, application: Application, ticket: str, tickers: str = "") -> None:
         query = f"ticket={ticket}&tickers={tickers}".encode()
@@ -51,27 +51,27 @@ def test_a_page_is_notified_of_trades_and_transfers_from_any_source(
     async def follow() -> None:
         ticket = await in_thread(ticket_of, bob)
         page = PageClient(application, ticket)
-        await page.until(lambda: "retry" in page.text)
+        await page.wait_until(lambda: "retry" in page.text)
         await in_thread(place_trade, bob.id, "AAPL", "BUY", 1)
-        await page.until(lambda: page.text.count("event: account") == 1)
+        await page.wait_until(lambda: page.text.count("event: account") == 1)
         await in_thread(place_trade, alice.id, "AAPL", "BUY", 1)
         await asyncio.sleep(1.5)  # so that the stream knows the newest posting
         await in_thread(funding.deposit, bob.id, 5)
-        await page.until(lambda: page.text.count("event: account") == 2)
+        await page.wait_until(lambda: page.text.count("event: account") == 2)
         assert "AAPL" not in page.text, "the notification contains no account data"
         await page.leave()
 
     asyncio.run(follow())
 
 
-def test_a_page_is_told_the_prices_of_its_stocks(
+def test_a_page_gets_the_prices_of_its_stocks(
     application: Application, exchange: StandInExchange, bob: Customer
 ) -> None:
     market.refresh()
 
     async def follow() -> None:
         page = PageClient(application, await in_thread(ticket_of, bob), "AAPL,KO,..%2F,NOSUCH")
-        await page.until(lambda: '"AAPL":"' in page.text)
+        await page.wait_until(lambda: '"AAPL":"' in page.text)
         assert '"KO":"' in page.text
         assert "NOSUCH" not in page.text
         await page.leave()
@@ -82,15 +82,15 @@ def test_a_page_is_told_the_prices_of_its_stocks(
 def test_a_page_ends_with_its_session(application: Application, bob: Customer) -> None:
     async def follow() -> None:
         page = PageClient(application, await in_thread(ticket_of, bob))
-        await page.until(lambda: "retry" in page.text)
+        await page.wait_until(lambda: "retry" in page.text)
         await in_thread(lambda: UserSession.objects.get(user_id=bob.id).end())
         await page.ended()
 
     asyncio.run(follow())
 
 
-@pytest.mark.parametrize("problem", ["", "nothing", "another's", "old", "ended", "shut out"])
-def test_without_a_ticket_of_an_open_session_nothing_is_streamed(
+@pytest.mark.parametrize("problem", ["", "nothing", "another's", "old", "ended", "deactivated"])
+def test_a_stream_requires_the_ticket_of_an_open_session(
     application: Application, bob: Customer, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticket = ticket_of(bob)
@@ -102,15 +102,15 @@ def test_without_a_ticket_of_an_open_session_nothing_is_streamed(
         monkeypatch.setattr(page_tickets, "SECONDS", -1)
     if problem == "ended":
         UserSession.objects.get(user_id=bob.id).end()
-    if problem == "shut out":
+    if problem == "deactivated":
         Customer.objects.filter(id=bob.id).update(is_active=False)
 
-    async def ask() -> int:
+    async def status_of_stream() -> int:
         page = PageClient(application, ticket)
         await page.ended()
         return page.status
 
-    assert asyncio.run(ask()) == 401
+    assert asyncio.run(status_of_stream()) == 401
 
 
 def test_a_stream_ticket_requires_signing_in() -> None:

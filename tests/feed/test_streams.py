@@ -1,4 +1,4 @@
-"""Event streams and sockets: access, limits, and no duplicate events."""
+"""Event streams and WebSockets: access, limits, and no duplicate events."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
     return await asyncio.to_thread(call_and_disconnect)
 
 
-async def has(client: SocketClient, count: int) -> None:
-    await client.until(lambda: len(client.event_ids) >= count)
+async def wait_for_events(client: SocketClient, count: int) -> None:
+    await client.wait_until(lambda: len(client.event_ids) >= count)
 
 
 def ids_of(customer: Customer) -> list[str]:
@@ -62,7 +62,7 @@ def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
         await asyncio.sleep(hub.GRANTS_CHECKED_SECONDS + 1)
         client.reads.set()
         await client.ended()
-        assert len(client.event_ids) <= 1, "only what was being sent already"
+        assert len(client.event_ids) <= 1, "only an event that was already being sent may arrive"
 
     issued = token_of(bob)
     monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 0.5)
@@ -70,17 +70,17 @@ def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
 
 
 def test_a_stream_is_complete_when_the_server_stops(bob: Customer, token_of: TokenOf, application: Application) -> None:
-    """The server cancels the requests that still run: no error is logged for each, and no response is cut off."""
+    """The server cancels running requests, but their responses are completed and no errors are logged."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         client = EventClient(application, issued.token)
-        await client.until(lambda: "retry:" in client.body)
+        await client.wait_until(lambda: "retry:" in client.body)
         client.task.cancel()
         await client.ended()
         assert client.sent[-1] == {"type": "http.response.body"}
 
     issued = token_of(bob)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("listens", [False, True])
@@ -114,11 +114,11 @@ def test_a_deleted_token_cannot_resume_a_stream(
         assert (client.code, client.event_ids) == (1008, [])
 
     issued = token_of(bob)
-    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 3600)  # so the periodic check does not end the stream
+    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 3600)  # so that the periodic check does not end the stream
     asyncio.run(scenario())
 
 
-def test_an_update_comes_once_however_often_a_client_listens_again(
+def test_a_client_that_listens_repeatedly_gets_each_update_once(
     bob: Customer, token_of: TokenOf, application: Application
 ) -> None:
     async def scenario() -> None:
@@ -127,13 +127,13 @@ def test_an_update_comes_once_however_often_a_client_listens_again(
         for count in range(1, 6):
             await client.listen("trade_updates")
             await place(bob)
-            await has(client, count)
+            await wait_for_events(client, count)
             await client.listen()
         await place(bob)
         await asyncio.sleep(3 * hub.POLL_SECONDS)
-        assert len(client.event_ids) == 5, "no updates while it does not listen"
+        assert len(client.event_ids) == 5, "there must be no updates while the client does not listen"
         await client.listen("trade_updates")
-        await client.until(lambda: len(client.event_ids) >= 6)
+        await client.wait_until(lambda: len(client.event_ids) >= 6)
         await asyncio.sleep(3 * hub.POLL_SECONDS)
         assert client.event_ids == await in_thread(ids_of, bob)
         await client.leave()
@@ -148,7 +148,7 @@ def test_a_socket_resumes_after_an_event(bob: Customer, token_of: TokenOf, appli
             client = SocketClient(application, f"after={after}")
             await client.sign_in(issued)
             await client.listen("trade_updates")
-            await has(client, len(expected))
+            await wait_for_events(client, len(expected))
             assert client.event_ids == expected
             await client.leave()
         client = SocketClient(application, f"after={'7' * 32}")
@@ -180,23 +180,23 @@ def test_connections_are_limited_per_customer_and_address(
         await socket.ended()
         assert socket.code == 1013
         await clients[0].leave()
-        again = EventClient(application, bobs.token)
-        assert await again.status() == 200, "a closed connection frees its place"
+        reconnected = EventClient(application, bobs.token)
+        assert await reconnected.status() == 200, "a closed connection no longer counts"
 
-        sockets = [SocketClient(application) for _ in range(3)]  # not signed in, from the address of `again`
+        sockets = [SocketClient(application) for _ in range(3)]  # not signed in, from the address of `reconnected`
         await asyncio.sleep(0.1)
-        other = EventClient(application, alices.token)
-        assert await other.status() == 429
-        elsewhere = EventClient(application, alices.token, client=("192.0.2.50", 1))
-        assert await elsewhere.status() == 200
-        for client in [*clients[1:], again, *sockets, elsewhere]:
+        same_address = EventClient(application, alices.token)
+        assert await same_address.status() == 429
+        other_address = EventClient(application, alices.token, client=("192.0.2.50", 1))
+        assert await other_address.status() == 200
+        for client in [*clients[1:], reconnected, *sockets, other_address]:
             await client.leave()
 
     bobs, alices = token_of(bob), token_of(alice)
     asyncio.run(scenario())
 
 
-def test_the_client_address_comes_from_the_balancer(settings: Any) -> None:
+def test_the_client_address_is_the_one_that_the_balancer_reports(settings: Any) -> None:
     scope = {"headers": [(b"x-forwarded-for", b"203.0.113.9, 198.51.100.7")], "client": ("127.0.0.1", 1)}
     assert stream.address_of(scope) == "127.0.0.1"
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
@@ -212,14 +212,14 @@ def test_strangers_are_limited(application: Application, settings: Any) -> None:
             await client.status()
         return [client.sent[0] for client in clients]
 
-    answers = asyncio.run(scenario())
-    refused = [dict(answer["headers"]) for answer in answers if answer["status"] == 429]
+    responses = asyncio.run(scenario())
+    refused = [dict(response["headers"]) for response in responses if response["status"] == 429]
     assert all(0 < int(headers[b"retry-after"]) <= 60 for headers in refused)
-    statuses = [answer["status"] for answer in answers]
+    statuses = [response["status"] for response in responses]
     assert set(statuses) == {401, 429}, "even at the end of a minute, one of the two minutes exceeds the limit"
 
 
-def test_a_token_of_other_addresses_reads_nothing(bob: Customer, application: Application) -> None:
+def test_a_token_is_refused_from_addresses_that_it_does_not_allow(bob: Customer, application: Application) -> None:
     issued = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"])
 
     async def scenario() -> None:
@@ -232,7 +232,7 @@ def test_a_token_of_other_addresses_reads_nothing(bob: Customer, application: Ap
         socket = SocketClient(application)
         await socket.sign_in(issued)
         await socket.ended()
-        assert (socket.heard("authorization")[0]["status"], socket.code) == ("unauthorized", 1008)
+        assert (socket.received("authorization")[0]["status"], socket.code) == ("unauthorized", 1008)
 
     asyncio.run(scenario())
 
@@ -273,7 +273,7 @@ def test_a_client_that_reads_nothing_is_disconnected(
 
 
 @pytest.mark.parametrize("after", ["f" * 15 + "0" * 17, "7" * 32, "x", "0" * 31])
-def test_a_last_event_id_of_the_future_is_refused(
+def test_an_invalid_or_future_last_event_id_is_refused(
     bob: Customer, token_of: TokenOf, application: Application, after: str
 ) -> None:
     async def scenario() -> None:
@@ -289,16 +289,16 @@ def test_a_last_event_id_of_the_future_is_refused(
     asyncio.run(scenario())
 
 
-def test_pages_and_stream_agree(
+def test_paging_and_streaming_return_the_same_events(
     bob: Customer, token_of: TokenOf, application: Application, api_of: Callable[..., Any]
 ) -> None:
-    async def streamed() -> str:
+    async def read_stream() -> str:
         client = EventClient(application, issued.token, "after=0")
-        await client.until(lambda: len(client.event_ids) >= 7)
+        await client.wait_until(lambda: len(client.event_ids) >= 7)
         await client.leave()
         return client.body
 
-    async def paged() -> str:
+    async def read_page() -> str:
         client = EventClient(application, issued.token, "limit=3", headers={"accept": "application/json"})
         await client.ended()
         return client.body
@@ -310,13 +310,13 @@ def test_pages_and_stream_agree(
     results: list[Any] = []
     after: str | None = "0"
     while after:
-        answer = api.get(f"/api/v1/events?after={after}&limit=3", headers={"Accept": "application/json"}).json()
-        assert len(answer["results"]) <= 3
-        results += answer["results"]
-        after = answer["next"]
+        response = api.get(f"/api/v1/events?after={after}&limit=3", headers={"Accept": "application/json"}).json()
+        assert len(response["results"]) <= 3
+        results += response["results"]
+        after = response["next"]
     assert [event["eventId"] for event in results] == ids_of(bob)
-    body = asyncio.run(streamed())
+    body = asyncio.run(read_stream())
     assert [block.partition("data: ")[2] for block in body.split("\n\n") if "data: " in block] == [
         json.dumps(event, separators=(",", ":")) for event in results
     ]
-    assert json.loads(asyncio.run(paged()))["results"] == results[:3]
+    assert json.loads(asyncio.run(read_page()))["results"] == results[:3]

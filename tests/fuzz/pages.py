@@ -94,10 +94,10 @@ class Visitor:
             body, headers["Content-Type"] = content, "application/x-www-form-urlencoded"
         elif content:
             target = f"{address}?{content}"
-        answer = self._pool.request(method, target, body=body, headers=headers, redirect=False)
-        if "/login/" in answer.headers.get("Location", ""):
+        response = self._pool.request(method, target, body=body, headers=headers, redirect=False)
+        if "/login/" in response.headers.get("Location", ""):
             self._sign_in()
-        return answer.status, answer.data.decode(errors="replace")
+        return response.status, response.data.decode(errors="replace")
 
     def _sign_in(self) -> None:
         original = {name: self._was[name] for name in ("email", "password", "is_active", "is_staff", "is_superuser")}

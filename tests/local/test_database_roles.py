@@ -53,8 +53,8 @@ def trade(brokerage: Brokerage, name: str) -> None:
         json.dumps({"stockTicker": "AAPL", "type": "BUY", "quantity": 1}).encode(),
         {"Authorization": f"Bearer {account['token']}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        assert answer.status == 201
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        assert response.status == 201
     wait_until_final(brokerage.environment["DATABASE_URL"])
 
 

@@ -72,7 +72,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space
 
         def deposit(key: str) -> int:
             """Deposit a dollar, once for each key; return the status."""
-            answer = urllib3.request(
+            response = urllib3.request(
                 "POST",
                 f"{brokerage.url}/api/v1/deposits",
                 json={"amount": "1.00"},
@@ -80,8 +80,8 @@ def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space
                 retries=False,
                 timeout=30,
             )
-            assert answer.status in {200, 201} or answer.headers["Content-Type"] == "application/problem+json"
-            return answer.status
+            assert response.status in {200, 201} or response.headers["Content-Type"] == "application/problem+json"
+            return response.status
 
         assert deposit("first") == 201
         filler = fill(folder)

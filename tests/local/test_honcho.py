@@ -47,8 +47,8 @@ class Honcho:
     def get(self, path: str) -> tuple[int, bytes]:
         """Return the status and the body; the status is 0 if nothing answers."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
-                return answer.status, answer.read()
+            with urllib.request.urlopen(self.url + path, timeout=10) as response:  # noqa: S310
+                return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
         except OSError:
@@ -162,8 +162,8 @@ def chunked_post(honcho: Honcho, path: str, token: str, body: Any) -> Any:
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (content[:7], content[7:]))
     with socket.create_connection((ADDRESS, int(honcho.environment["WEB_PORT"])), 20) as sock:
         sock.sendall(head.encode() + pieces + b"0\r\n\r\n")
-        answer = b""
+        response = b""
         while piece := sock.recv(65_536):
-            answer += piece
-    assert answer.startswith(b"HTTP/1.1 201"), answer
-    return json.loads(answer.partition(b"\r\n\r\n")[2])
+            response += piece
+    assert response.startswith(b"HTTP/1.1 201"), response
+    return json.loads(response.partition(b"\r\n\r\n")[2])

@@ -40,11 +40,11 @@ def up(project: Path) -> Iterator[Brokerage]:
 
 def eventually(condition: Callable[[], object], seconds_max: float = 10.0) -> float:
     """Wait until the condition is true; return the seconds that it took."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds_max, f"not true within {seconds_max} s"
+        assert time.monotonic() - started_at < seconds_max, f"not true within {seconds_max} s"
         time.sleep(0.02)
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 def write(brokerage: Brokerage, value: str) -> None:
@@ -221,9 +221,9 @@ def test_after_killing_everything_the_next_run_continues_with_the_same_data(brok
     stack.kill_everything()
     with pytest.raises(NotRunning):
         running(stack.data_dir)
-    began = time.monotonic()
+    started_at = time.monotonic()
     stack.start()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - started_at < 15
     assert values_of(stack) == ["before"]
     assert (stack.environment["DATABASE_URL"], stack.environment["BROKER_URL"]) == urls
 
@@ -259,10 +259,10 @@ def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: M
     time.sleep(0.5)
     stack.process.send_signal(signal.SIGINT)
     eventually(lambda: "stopping" in stack.output())
-    began = time.monotonic()
+    started_at = time.monotonic()
     stack.process.send_signal(signal.SIGINT)
     assert stack.process.wait(15) == 0
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - started_at < 4
     assert not processes_of_folder(stack.data_dir)
 
 

@@ -1,7 +1,7 @@
-"""The brokerage in one page of code: the model that the real one is compared with, step by step.
+"""A simple model of the brokerage, with which the real one is compared after every step.
 
-Written for clarity alone: no database, no messages, no crash, and no clock but the day that a call is given. What has
-not been done for a customer yet is in `line`; what the exchange said and no turn has seen is in `said`.
+It is written for clarity alone: no database, no messages, no crashes, and no clock except the day that is passed to a
+call. A customer's trades are in `line`; the exchange's reports that no turn has handled yet are in `reports`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from fractions import Fraction
 from itertools import count
 
 SEC_PER_USD = Decimal("0.0278")
-"""Of the proceeds of a sale, rounded up to the cent."""
+"""On the proceeds of a sale, rounded up to the cent."""
 
 CAT_PER_SHARE = Decimal("0.0035")
-"""Of purchases and sales, rounded up to the cent."""
+"""On purchases and sales, rounded up to the cent."""
 
 VIOLATIONS_MAX, RESTRICTION_DAYS = 2, 5
-"""So many good-faith violations restrict an account for so long: less than really, so that both happen often."""
+"""How many good-faith violations restrict an account, and for how many days: few, so that both happen often."""
 
 LOOK_AHEAD = 4
-"""How many a turn rejects before it leaves the rest to the next."""
+"""The number of trades that a turn rejects before it leaves the others to the next turn."""
 
 serials = count()
 
 
 @dataclass
 class Day:
-    """A day: its date, whether the market is open now, and when what is traded on it settles."""
+    """A day: its date, whether the market is open now, and the settlement date of its trades."""
 
     today: date
     is_open: bool
@@ -39,7 +39,7 @@ class Day:
 
 @dataclass
 class Order:
-    """A trade, as the model sees it. `queues`: it asked to wait for the opening; `is_queued`: it does."""
+    """A trade in the model. `queues`: the customer wants it queued while the market is closed; `is_queued`: it is."""
 
     ticker: str
     type: str
@@ -56,7 +56,7 @@ class Order:
     claimed_on: date | None = None
 
     def has_terms_of(self, other: Order) -> bool:
-        """Whether an order that comes with the same key is the same one."""
+        """Return whether another order has the same terms, so that it may be sent with the same key."""
         return other.ticker in {self.ticker, self.placed_as} and (
             (self.type, self.quantity, self.queues) == (other.type, other.quantity, other.queues)
         )
@@ -66,8 +66,8 @@ class Order:
 
 
 @dataclass
-class Said:
-    """One report of the exchange: filled at a price on a day, or rejected. `keeps_terms`: it is as ordered."""
+class ModelReport:
+    """A report from the exchange: filled at a price on a day, or rejected. `keeps_terms`: it agrees with the order."""
 
     number: int
     ticker: str
@@ -79,7 +79,7 @@ class Said:
 
 @dataclass
 class Lot:
-    """Shares that came in together, and what they cost in all. `paid_until`: when the cash for them has settled."""
+    """Shares acquired together, and their total cost. `paid_until`: the day on which the cash spent on them settles."""
 
     quantity: int
     cost: Decimal
@@ -112,10 +112,10 @@ class Customer:
     settled_cash_until: date | None = None
     is_halted: bool = False
     line: list[Order] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
+    reports: list[ModelReport] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
 
-    # -- what there is
+    # -- cash and holds
 
     @property
     def in_flight(self) -> Order | None:
@@ -135,16 +135,16 @@ class Customer:
         return min(self.available, self.settled(today))
 
     def spendable(self, today: date) -> Decimal:
-        """All that is available, or what has settled of it after too many violations."""
+        """Return the available cash, or only its settled part after too many good-faith violations."""
         return self.withdrawable(today) if self.is_restricted(today) else self.available
 
     def is_restricted(self, today: date) -> bool:
         return self.settled_cash_until is not None and today < self.settled_cash_until
 
-    # -- what customers do
+    # -- operations of customers
 
     def place(self, order: Order, key: str | None, is_open: bool) -> int | None:
-        """The trade's number; None where the key was used for other terms."""
+        """Add an order to the line; return its number, or None if the key was used with other terms."""
         if key in self.keys:
             return self.keys[key] if self.line[self.keys[key]].has_terms_of(order) else None
         order.is_queued = order.queues and not is_open
@@ -157,7 +157,7 @@ class Customer:
         self.cash += amount
 
     def withdraw(self, amount: Decimal, today: date) -> str:
-        """Why it is refused; empty where it is not."""
+        """Withdraw cash; return why that is refused, or an empty string."""
         if amount > self.available:
             return "insufficient"
         if amount > self.withdrawable(today):
@@ -166,74 +166,74 @@ class Customer:
         return ""
 
     def cancel(self, number: int) -> bool:
-        """Whether it had not been sent yet."""
+        """Cancel a trade that is still PLACED; return whether it was."""
         if self.line[number].status != "PLACED":
             return False
         self.line[number].reject("cancelled")
         return True
 
-    # -- what staff and companies do
+    # -- adjustments and corporate actions
 
     def adjust(self, ticker: str, change: int, price: Decimal, today: date) -> bool:
-        """Whether there were enough shares that nothing holds."""
-        flying = self.in_flight
-        held = flying.quantity if flying and (flying.type, flying.ticker) == ("SELL", ticker) else 0
+        """Add or remove shares; return whether there were enough shares that are not held."""
+        in_flight = self.in_flight
+        held = in_flight.quantity if in_flight and (in_flight.type, in_flight.ticker) == ("SELL", ticker) else 0
         if change < 0 and self.shares[ticker] - held < -change:
             return False
         if change > 0:
             self._receive(ticker, change, price * change, Lot(change, price * change, today))
         else:
-            self._give(ticker, -change, None, "fifo", today)
+            self._remove(ticker, -change, None, "fifo", today)
         return True
 
     def dividend(self, ticker: str, per_share: Decimal) -> None:
         self.cash += rounded(Fraction(per_share) * self.shares[ticker])
 
     def split(self, ticker: str, numerator: int, denominator: int, price: Decimal) -> None:
-        """Multiply shares and lots, and pay for what is no whole share. What has not been sent is rejected."""
+        """Multiply shares and lots, and pay cash for fractions of a share. PLACED trades are rejected."""
         for order in self.line:
             if order.status == "PLACED" and order.ticker == ticker:
                 order.reject("corporate_action")
         before = self.shares[ticker]
-        after, rest = divmod(before * numerator, denominator)
-        self.cash += rounded(Fraction(price) * rest / denominator)
+        after, remainder = divmod(before * numerator, denominator)
+        self.cash += rounded(Fraction(price) * remainder / denominator)
         if after != before:
             self.shares[ticker], self.cost[ticker] = after, self.cost[ticker] if after else Decimal(0)
-            self.lots[ticker] = self._continued(self.lots[ticker], before, after)
+            self.lots[ticker] = self._rescaled(self.lots[ticker], before, after)
 
     def rename(self, ticker: str, new: str) -> None:
-        """Let shares, lots and what has not been sent go on under another ticker."""
+        """Move shares, lots and PLACED trades to another ticker."""
         for order in self.line:
             if order.status == "PLACED" and order.ticker == ticker:
                 order.ticker, order.placed_as = new, order.placed_as or ticker
         quantity = self.shares.pop(ticker, 0)
         self.shares[new], self.cost[new] = quantity, self.cost.pop(ticker, Decimal(0))
-        self.lots[new] = self._continued(self.lots.pop(ticker, []), quantity, quantity)
+        self.lots[new] = self._rescaled(self.lots.pop(ticker, []), quantity, quantity)
 
-    def _continued(self, lots: list[Lot], before: int, after: int) -> list[Lot]:
-        """Each lot with its part of the shares afterwards; what is left of less than a share goes with the next."""
+    def _rescaled(self, lots: list[Lot], before: int, after: int) -> list[Lot]:
+        """Return the lots scaled from `before` to `after` shares in total; fractions of a share go to the next lot."""
         new: list[Lot] = []
-        seen = given = 0
-        cost, paid = Decimal(0), [date.min]
+        shares_before = shares_after = 0
+        cost, paid_until = Decimal(0), [date.min]
         for lot in sorted(lots, key=oldest):
-            seen, cost = seen + lot.quantity, cost + lot.cost
-            paid += [lot.paid_until] if lot.paid_until else []
-            if whole := seen * after // before - given:
-                new.append(Lot(whole, cost, lot.day, max(paid) if len(paid) > 1 else None))
-                given, cost, paid = given + whole, Decimal(0), [date.min]
+            shares_before, cost = shares_before + lot.quantity, cost + lot.cost
+            paid_until += [lot.paid_until] if lot.paid_until else []
+            if quantity := shares_before * after // before - shares_after:
+                new.append(Lot(quantity, cost, lot.day, max(paid_until) if len(paid_until) > 1 else None))
+                shares_after, cost, paid_until = shares_after + quantity, Decimal(0), [date.min]
         return new
 
-    # -- what lanes do
+    # -- turns
 
     def turn(self, day: Day) -> None:
-        """Settle what was said, then send the oldest that cash or shares allow; those before it are rejected."""
-        waiting, self.said = self.said, []
-        for word in waiting:
-            order = self.line[word.number]
+        """Settle waiting reports, then claim the oldest trade that cash or shares allow, and reject those before it."""
+        reports, self.reports = self.reports, []
+        for report in reports:
+            order = self.line[report.number]
             if order.status == "PLACED":
-                self.said.append(word)
-            elif order.status == "IN PROGRESS" and self._is_as_ordered(order, word):
-                self._settle(order, word)
+                self.reports.append(report)
+            elif order.status == "IN PROGRESS" and self._is_as_ordered(order, report):
+                self._settle(order, report)
         rejected = 0
         for order in self.line:
             if self.in_flight or rejected == LOOK_AHEAD:
@@ -247,14 +247,14 @@ class Customer:
                 self._claim(order, day.today)
                 rejected += order.status == "REJECTED"
 
-    def is_due_at_the_opening(self) -> bool:
-        """Whether the bell rings: something is queued, and the first in line may go."""
+    def is_due_at_opening(self) -> bool:
+        """Return whether the opening bell rings: a trade is queued, and the first in line can be claimed."""
         queued = any(order.status == "PLACED" and order.is_queued for order in self.line)
         return queued and not self.in_flight and not self.is_halted
 
-    def _is_as_ordered(self, order: Order, word: Said) -> bool:
-        is_within_hold = order.type == "SELL" or word.price is None or word.price * order.quantity <= order.hold
-        return word.keeps_terms and word.ticker == order.ticker and is_within_hold
+    def _is_as_ordered(self, order: Order, report: ModelReport) -> bool:
+        is_within_hold = order.type == "SELL" or report.price is None or report.price * order.quantity <= order.hold
+        return report.keeps_terms and report.ticker == order.ticker and is_within_hold
 
     def _claim(self, order: Order, today: date) -> None:
         order.claimed_on = today
@@ -267,12 +267,12 @@ class Customer:
         else:
             order.reject("insufficient_shares")
 
-    def _settle(self, order: Order, word: Said) -> None:
-        if word.price is None:
-            order.reject(word.reason)
+    def _settle(self, order: Order, report: ModelReport) -> None:
+        if report.price is None:
+            order.reject(report.reason)
             return
-        order.status, day = "FILLED", word.day
-        amount, cat = word.price * order.quantity, up_to_the_cent(CAT_PER_SHARE * order.quantity)
+        order.status, day = "FILLED", report.day
+        amount, cat = report.price * order.quantity, up_to_the_cent(CAT_PER_SHARE * order.quantity)
         if order.type == "BUY":
             fee = min(cat, self.cash - amount)
             self.cash -= amount + fee
@@ -281,16 +281,16 @@ class Customer:
         else:
             fee = min(up_to_the_cent(SEC_PER_USD * amount) + cat, amount)
             self.cash += amount - fee
-            self._give(order.ticker, order.quantity, amount - fee, order.method, day.today)
+            self._remove(order.ticker, order.quantity, amount - fee, order.method, day.today)
             self.sales.append(Sale(day.settles_on, amount - fee))
         self.fees += fee
 
     def _paid_until(self, today: date) -> date:
-        """When the cash that is gone has settled: what is left are the proceeds that settle last."""
-        left = self.cash
+        """Return when the spent cash settles, given that the remaining cash is from the sales that settle last."""
+        remaining = self.cash
         for settles_on in sorted({sale.settles_on for sale in self.sales if sale.settles_on > today}, reverse=True):
-            left -= sum(sale.net for sale in self.sales if sale.settles_on == settles_on)
-            if left < 0:
+            remaining -= sum(sale.net for sale in self.sales if sale.settles_on == settles_on)
+            if remaining < 0:
                 return settles_on
         return today
 
@@ -299,11 +299,11 @@ class Customer:
         self.cost[ticker] += cost
         self.lots[ticker].append(lot)
 
-    def _give(self, ticker: str, quantity: int, proceeds: Decimal | None, method: str, today: date) -> None:
-        """Take shares out of lots in the method's order. What was not sold gains nothing, and violates nothing."""
-        left = self.shares[ticker] - quantity
-        self.cost[ticker] = rounded(Fraction(self.cost[ticker]) * left / self.shares[ticker])
-        self.shares[ticker] = left
+    def _remove(self, ticker: str, quantity: int, proceeds: Decimal | None, method: str, today: date) -> None:
+        """Take shares out of lots in the method's order. Only sales have gains and good-faith violations."""
+        remaining = self.shares[ticker] - quantity
+        self.cost[ticker] = rounded(Fraction(self.cost[ticker]) * remaining / self.shares[ticker])
+        self.shares[ticker] = remaining
         is_early = False
         for lot in sorted(self.lots[ticker], key=ORDERS[method]):
             taken = min(lot.quantity, quantity)
@@ -311,16 +311,16 @@ class Customer:
                 break
             cost = rounded(Fraction(lot.cost) * taken / lot.quantity)
             if proceeds is not None:
-                brought = rounded(Fraction(proceeds) * taken / quantity)
-                self.gains += brought - cost
-                proceeds -= brought
+                lot_proceeds = rounded(Fraction(proceeds) * taken / quantity)
+                self.gains += lot_proceeds - cost
+                proceeds -= lot_proceeds
                 is_early |= lot.paid_until is not None and max(lot.day, today) < lot.paid_until
             lot.quantity, lot.cost, quantity = lot.quantity - taken, lot.cost - cost, quantity - taken
         self.lots[ticker] = [lot for lot in self.lots[ticker] if lot.quantity]
         if is_early:
-            self._violate(today)
+            self._add_violation(today)
 
-    def _violate(self, today: date) -> None:
+    def _add_violation(self, today: date) -> None:
         self.violations += 1
         if self.violations >= VIOLATIONS_MAX:
             until = today + timedelta(days=RESTRICTION_DAYS)
@@ -343,5 +343,5 @@ def up_to_the_cent(amount: Decimal) -> Decimal:
 
 
 def rounded(amount: Fraction) -> Decimal:
-    """USD with four decimals, half to even."""
+    """Return USD with four decimals, rounded half to even."""
     return Decimal(round(amount * 10_000)).scaleb(-4)

@@ -1,4 +1,4 @@
-"""The brokerage and its model side by side: what both begin with, the clock that both go by, and what is compared."""
+"""The brokerage and its model side by side: their initial state, their clock, and the comparison."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from web.timezones import eastern_today
 
 CUSTOMERS = 3
 STOCKS = (0, 1)
-OUR_CLOCK_STANDS = "only_trades_settle_later"  # compares with the database's clock, which no test can move
-PROVEN = tuple(rule for rule in BOOKS + TRADES if rule.name != OUR_CLOCK_STANDS)
+NEEDS_DATABASE_CLOCK = "only_trades_settle_later"  # this rule reads the database's clock, which these tests can't move
+RULES = tuple(rule for rule in BOOKS + TRADES if rule.name != NEEDS_DATABASE_CLOCK)
 
 numbers = count()
 SECONDS_A_DAY = 86_400
 
 
 class Crash(OperationalError):
-    """The process dies here and loses what it has not committed."""
+    """The process dies here and loses everything that it has not committed."""
 
 
 class Clock:
-    """This process's clock, which is so many days ahead of the machine's."""
+    """This process's clock, which is `days` ahead of the machine's."""
 
     days = 0
 
@@ -55,7 +55,7 @@ class Clock:
 
 
 class Compared(RuleBasedStateMachine):
-    """Three customers with their cash, twice."""
+    """Three customers in the brokerage, and the same three in the model."""
 
     exchange: StandInExchange
 
@@ -69,24 +69,24 @@ class Compared(RuleBasedStateMachine):
         self.trades: list[list[Trade]] = [[] for _ in cash]
         self.finals: dict[Any, tuple[Any, ...]] = {}
         self.bodies: list[dict[str, Any]] = []
-        # Stocks of its own: a corporate action reaches every holder, also those of the examples before.
+        # Each example has its own stocks: a corporate action reaches every holder, even those of earlier examples.
         example = next(numbers)
         self.tickers = [f"S{example}.{stock}" for stock in STOCKS]
         self.staff: list[Person] = [CustomerFactory(is_staff=True) for _ in range(2)]  # type: ignore[misc]
         self.set_clock(0)
         self.set_hours(is_open=True)
-        for who, amount in enumerate(cash):
+        for index, amount in enumerate(cash):
             if amount:
-                self.model[who].deposit(amount)
-                deposit(self.real[who].id, amount)
-        for who, quantity in enumerate(shares):
+                self.model[index].deposit(amount)
+                deposit(self.real[index].id, amount)
+        for index, quantity in enumerate(shares):
             if quantity:
-                self.adjust(who, 0, quantity, Decimal(10))
+                self.adjust(index, 0, quantity, Decimal(10))
 
-    def adjust(self, who: int, stock: int, change: int, price: Decimal) -> None:
-        """Let staff put shares into an account, or take them out."""
-        asked = ask_for_adjustment(
-            self.real[who].id,
+    def adjust(self, index: int, stock: int, change: int, price: Decimal) -> None:
+        """Let staff add shares to an account or remove them."""
+        adjustment = ask_for_adjustment(
+            self.real[index].id,
             Decimal(change),
             "error",
             "test",
@@ -94,11 +94,11 @@ class Compared(RuleBasedStateMachine):
             ticker=self.tickers[stock],
             price=price if change > 0 else None,
         )
-        if self.model[who].adjust(self.tickers[stock], change, price, self.day.today):
-            decide_on_adjustment(asked.id, True, self.staff[1])
+        if self.model[index].adjust(self.tickers[stock], change, price, self.day.today):
+            decide_on_adjustment(adjustment.id, True, self.staff[1])
         else:
             with pytest.raises(InsufficientShares):
-                decide_on_adjustment(asked.id, True, self.staff[1])
+                decide_on_adjustment(adjustment.id, True, self.staff[1])
 
     # -- time
 
@@ -111,9 +111,9 @@ class Compared(RuleBasedStateMachine):
         self._set_day()
 
     def set_hours(self, *, is_open: bool) -> None:
-        """Let every process hear from the sweep that the market is open, or closed, until further notice."""
-        told = {"isOpen": is_open, "hours": "nyse", "nextOpen": None, "nextClose": None}
-        cache.set(market.CLOCK_KEY, (time.time() + 3600, told), 3600)
+        """Share with all processes, as the sweep does, that the market is open or closed until further notice."""
+        hours = {"isOpen": is_open, "hours": "nyse", "nextOpen": None, "nextClose": None}
+        cache.set(market.CLOCK_KEY, (time.time() + 3600, hours), 3600)
         market.forget()
         self.is_open = is_open
         self._set_day()
@@ -122,26 +122,26 @@ class Compared(RuleBasedStateMachine):
         today = eastern_today()
         self.day = Day(today, getattr(self, "is_open", True), calendar.settlement_date(today))
 
-    # -- what is compared
+    # -- the comparison
 
     @invariant()
-    def all_is_as_the_model_says(self) -> None:
-        for who, (customer, model) in enumerate(zip(self.real, self.model, strict=True)):
-            self._compare_line(who, customer, model)
+    def brokerage_agrees_with_model(self) -> None:
+        for index, (customer, model) in enumerate(zip(self.real, self.model, strict=True)):
+            self._compare_line(index, customer, model)
             self._compare_cash(customer, model)
             self._compare_shares(customer, model)
 
-    def _compare_line(self, who: int, customer: Person, model: Customer) -> None:
+    def _compare_line(self, index: int, customer: Person, model: Customer) -> None:
         line = list(Trade.objects.filter(customer=customer).order_by("sequence"))
-        assert [trade.id for trade in line] == [trade.id for trade in self.trades[who]]
+        assert [trade.id for trade in line] == [trade.id for trade in self.trades[index]]
         assert [(trade.status, trade.ticker, trade.reason_code) for trade in line] == [
             (order.status, order.ticker, order.reason) for order in model.line
         ]
         assert [trade.queued_at is not None for trade in line] == [order.is_queued for order in model.line]
         for trade in line:
             if trade.status in {Status.FILLED, Status.REJECTED}:
-                now = (trade.status, trade.price, trade.amount, trade.reason_code, trade.settled_at)
-                assert self.finals.setdefault(trade.id, now) == now
+                final = (trade.status, trade.price, trade.amount, trade.reason_code, trade.settled_at)
+                assert self.finals.setdefault(trade.id, final) == final
 
     def _compare_cash(self, customer: Person, model: Customer) -> None:
         cash, today = settlement.cash_of(customer.id), self.day.today
@@ -161,8 +161,14 @@ class Compared(RuleBasedStateMachine):
         assert -(posted.filter(kind="fee").aggregate(sum=Sum("change"))["sum"] or 0) == model.fees
 
     def _compare_shares(self, customer: Person, model: Customer) -> None:
-        positions = {p.ticker: (p.quantity, p.cost) for p in Position.objects.filter(customer=customer) if p.quantity}
-        assert positions == {t: (quantity, model.cost[t]) for t, quantity in model.shares.items() if quantity}
+        positions = {
+            position.ticker: (position.quantity, position.cost)
+            for position in Position.objects.filter(customer=customer)
+            if position.quantity
+        }
+        assert positions == {
+            ticker: (quantity, model.cost[ticker]) for ticker, quantity in model.shares.items() if quantity
+        }
         lots = Lot.objects.filter(customer=customer, remaining__gt=0).order_by("acquired_on", "id")
         for ticker in self.tickers:
             open_lots = [
@@ -177,12 +183,12 @@ class Compared(RuleBasedStateMachine):
         assert (gains or 0) == model.gains
 
     def teardown(self) -> None:
-        """At the end the books prove themselves."""
-        assert examine(PROVEN).violations == []
+        """Check at the end that the audit finds no violation."""
+        assert examine(RULES).violations == []
 
 
 def crashes(work: Callable[[], Any], at: int = 0) -> bool:
-    """Whether the work came to its `at`-th statement, or to a crash of its own; what it left open is rolled back."""
+    """Crash the work at its `at`-th statement, if it gets there; return whether it crashed, there or elsewhere."""
     count = 0
 
     def statement(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

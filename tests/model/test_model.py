@@ -1,4 +1,4 @@
-"""The brokerage against a model of it: random operations and faults, compared after every step."""
+"""The brokerage agrees with a model of it after every step of random operations and faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES") or 60), 50
 def machine(
     exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch, settings: Any, transactional_db: None
 ) -> type[AgainstTheModel]:
-    """Settings that the model assumes: the clock, the fees, and the limit of good-faith violations."""
+    """Return the state machine, with the clock, fees and good-faith limits that the model assumes."""
     assert not transaction.get_connection().in_atomic_block
     assert turn.LOOK_AHEAD == book.LOOK_AHEAD
     monkeypatch.setattr(timezone, "now", Clock.now)
@@ -53,42 +53,42 @@ def machine(
     return AgainstTheModel
 
 
-def test_a_week_in_which_everything_happens(machine: type[AgainstTheModel]) -> None:
-    """Chance may leave something out: here all of it comes, and is as the model says."""
-    both = machine()
-    both.open_accounts((Decimal(100), Decimal(0), Decimal(5000)), (20, 9, 0))
+def test_an_example_with_every_operation_agrees_with_the_model(machine: type[AgainstTheModel]) -> None:
+    """Random examples may omit some operations; this example has all of them."""
+    example = machine()
+    example.open_accounts((Decimal(100), Decimal(0), Decimal(5000)), (20, 9, 0))
     price = Decimal("12.5000")
     steps: list[Callable[[], None]] = [
-        lambda: both.queue_overnight(2, 1, "BUY", 7, price),
-        lambda: both.expire(2, "BUY"),
-        lambda: both.sell_and_buy_and_sell(0, 4, price),
-        lambda: both.sell_and_buy_and_sell(0, 4, price),
-        lambda: both.trade(0, 1, "BUY", 1, price),
-        lambda: both.place(1, 0, "SELL", 50, None, False),
-        lambda: both.place(1, 0, "SELL", 2, "a", False),
-        lambda: both.rename(0, 2),
-        lambda: both.place(1, 0, "SELL", 2, "a", False),
-        lambda: both.take_turn({1}),
-        lambda: both.report(1, True, price / 2, 0),
-        lambda: both.take_turn({1}),
-        lambda: both.place(1, 1, "BUY", 1, None, False),
-        lambda: both.cancel(1, 0),
-        lambda: both.place(2, 1, "SELL", 1, None, True),
-        lambda: both.split(1, (1, 3), price, 1),
-        lambda: both.dividend(0, price, 2),
-        lambda: both.choose_lots(0, LotMethod.HIGHEST_COST),
-        lambda: both.adjust_shares(0, 0, 3, price),
-        lambda: both.trade(0, 0, "SELL", 5, price),
-        lambda: both.withdraw(0, Decimal(10)),
-        lambda: both.days_pass(3),
-        lambda: both.withdraw(0, Decimal(10)),
+        lambda: example.queue_overnight(2, 1, "BUY", 7, price),
+        lambda: example.expire(2, "BUY"),
+        lambda: example.sell_and_buy_and_sell(0, 4, price),
+        lambda: example.sell_and_buy_and_sell(0, 4, price),
+        lambda: example.trade(0, 1, "BUY", 1, price),
+        lambda: example.place(1, 0, "SELL", 50, None, False),
+        lambda: example.place(1, 0, "SELL", 2, "a", False),
+        lambda: example.rename(0, 2),
+        lambda: example.place(1, 0, "SELL", 2, "a", False),
+        lambda: example.take_turn({1}),
+        lambda: example.report(1, True, price / 2, 0),
+        lambda: example.take_turn({1}),
+        lambda: example.place(1, 1, "BUY", 1, None, False),
+        lambda: example.cancel(1, 0),
+        lambda: example.place(2, 1, "SELL", 1, None, True),
+        lambda: example.split(1, (1, 3), price, 1),
+        lambda: example.dividend(0, price, 2),
+        lambda: example.choose_lots(0, LotMethod.HIGHEST_COST),
+        lambda: example.adjust_shares(0, 0, 3, price),
+        lambda: example.trade(0, 0, "SELL", 5, price),
+        lambda: example.withdraw(0, Decimal(10)),
+        lambda: example.days_pass(3),
+        lambda: example.withdraw(0, Decimal(10)),
     ]
     for step in steps:
         step()
-        both.all_is_as_the_model_says()
-    both.teardown()
-    happened = set(Trade.objects.values_list("reason_code", flat=True))
-    assert {"expired", "cancelled", "corporate_action", "unsettled_funds", "insufficient_shares"} <= happened
+        example.brokerage_agrees_with_model()
+    example.teardown()
+    reason_codes = set(Trade.objects.values_list("reason_code", flat=True))
+    assert {"expired", "cancelled", "corporate_action", "unsettled_funds", "insufficient_shares"} <= reason_codes
     assert Trade.objects.filter(status=Status.FILLED, queued_at__isnull=False).exists()
     assert Trade.objects.filter(status=Status.FILLED, placed_as__isnull=False).exists()
     assert GoodFaithViolation.objects.filter(restricts_until__isnull=False).exists()
@@ -110,11 +110,11 @@ def test_thousands_of_steps_agree_with_the_model(machine: type[AgainstTheModel])
     )
 
 
-def test_a_model_that_compares_nothing_is_detected(
+def test_the_comparison_detects_a_planted_error(
     machine: type[AgainstTheModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Account, "release_cash", lambda account, amount: None)
-    # Flaky: what was noticed came of a set whose order is not the same twice. It was noticed all the same.
+    # Hypothesis raises Flaky if the failure depends on the order of a set. It has detected the failure all the same.
     with pytest.raises((AssertionError, InsufficientFunds, IntegrityError, Flaky)):
         run_state_machine_as_test(
             machine,

@@ -153,8 +153,8 @@ def test_opening_an_action_changes_nothing(
     browser = browser_of(Role.OPERATIONS)
     for name, action in ACTIONS.items():
         if not name.endswith(TESTED_ELSEWHERE) and action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
-            answer = getattr(browser, how)(url_of(name, targets), {})
-            assert answer.status_code == (200 if how == "get" else 422), name
+            response = getattr(browser, how)(url_of(name, targets), {})
+            assert response.status_code == (200 if how == "get" else 422), name
     assert not AuditEntry.objects.filter(outcome__in=["asked", "done"]).exclude(action="sign in").exists()
 
 
@@ -200,9 +200,9 @@ def test_ask_asks_the_exchange_and_keeps_the_call(
 ) -> None:
     browser, trade = browser_of(Role.OPERATIONS), targets["trade"]
     claim(alice)
-    answer = browser.post(url_of("ask", targets), follow=True).content.decode()
-    assert "The exchange says: not known." in answer
-    assert "TradeExists" in answer
+    response = browser.post(url_of("ask", targets), follow=True).content.decode()
+    assert "The exchange says: not known." in response
+    assert "TradeExists" in response
     # The exchange did not know the trade, which is live, so it was sent again.
     assert [entry["tradeId"] for entry in exchange.record()][-1] == str(trade.id)
     assert "The exchange says: ACCEPTED." in browser.post(url_of("ask", targets), follow=True).content.decode()
@@ -264,8 +264,8 @@ def test_a_frozen_customer_sees_the_freeze(
     api_of: Callable[[Customer], Client], browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     browser_of(Role.RISK).post(url_of("freeze-withdrawals", targets), {"reason": "Odd sign-in."})
-    answer = api_of(alice).post("/api/v1/withdrawals", {"amount": "1.00"}, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (403, "withdrawals_frozen")
+    response = api_of(alice).post("/api/v1/withdrawals", {"amount": "1.00"}, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (403, "withdrawals_frozen")
 
 
 def test_tokens_and_sessions_end(
@@ -330,8 +330,8 @@ def test_an_adjustment_of_shares(
 ) -> None:
     asker = browser_of(Role.OPERATIONS)
     form = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
-    answer = asker.post(url_of("adjust", targets), form, follow=True).content.decode()
-    assert "+4 AAPL at 12.5000 USD was requested. A second member of staff must approve it." in answer
+    response = asker.post(url_of("adjust", targets), form, follow=True).content.decode()
+    assert "+4 AAPL at 12.5000 USD was requested. A second member of staff must approve it." in response
     adjustment = Adjustment.objects.get(ticker="AAPL")
     page = f"/admin/accounts/adjustment/{adjustment.id}/change/"
     assert "+4 AAPL at 12.5000 USD" in asker.get(page).content.decode()

@@ -102,8 +102,8 @@ def test_exported_for_one_customer_or_one_trade(
         browser.get(f"/admin/{url}/change/")
 
     def exported(query: str) -> list[dict[str, str]]:
-        answer = browser.get(f"/admin/office/auditentry/export/?{query}")
-        return list(csv.DictReader(io.StringIO(answer.content.decode())))
+        response = browser.get(f"/admin/office/auditentry/export/?{query}")
+        return list(csv.DictReader(io.StringIO(response.content.decode())))
 
     assert [row["action"] for row in exported(f"customer={alice.id}")] == ["see trade", "see customer"]
     assert [row["tradeId"] for row in exported(f"trade={trade.id}")] == [str(trade.id)]

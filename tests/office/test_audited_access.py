@@ -63,8 +63,8 @@ def test_every_access_to_a_customer_is_logged(
     browser_of: Callable[[Role], Client], ids: dict[str, Any], alice: Customer, access: str
 ) -> None:
     roles = [Role.COMPLIANCE] if access == "an export" else [Role.OPERATIONS]
-    answer = browser_of(roles[0]).get(ACCESSES[access].format(**ids))
-    assert answer.status_code in {200, 302}
+    response = browser_of(roles[0]).get(ACCESSES[access].format(**ids))
+    assert response.status_code in {200, 302}
     entries = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen")
     assert entries.count() == 1, access
     assert entries.get().address == "192.0.2.7"
@@ -98,7 +98,7 @@ def test_rows_are_accessible_only_through_audited_pages(
 @pytest.mark.parametrize("name", ["search", "password_change"])
 def test_links_of_the_theme_lead_somewhere(browser_of: Callable[[Role], Client], alice: Customer, name: str) -> None:
     browser: Client = browser_of(Role.SUPPORT)
-    answer = browser.get(reverse(f"admin:{name}"), {"q": "alice"}, follow=True)
-    assert answer.status_code == 200
-    assert len(answer.redirect_chain) >= 1
+    response = browser.get(reverse(f"admin:{name}"), {"q": "alice"}, follow=True)
+    assert response.status_code == 200
+    assert len(response.redirect_chain) >= 1
     assert Trade.objects.count() == 1

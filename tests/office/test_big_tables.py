@@ -73,8 +73,8 @@ def test_an_export_has_a_limited_number_of_rows_and_reads_no_more(monkeypatch: p
 
     def lines(count: int) -> tuple[list[str], int]:
         numbers = iter(range(count))
-        answer = export.csv_response("rows", [("row", lambda row: row)], numbers)
-        return answer.content.decode().splitlines(), count - len(list(numbers))
+        response = export.csv_response("rows", [("row", lambda row: row)], numbers)
+        return response.content.decode().splitlines(), count - len(list(numbers))
 
     assert lines(3) == (["row", "0", "1", "2"], 3)
     note = '"There are more than 3 rows. Filter the list, and export it in parts."'

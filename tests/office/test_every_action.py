@@ -42,13 +42,13 @@ def test_every_action_as_every_role(
 ) -> None:
     allowed = role in POWERS[ACTIONS[name].power]
     Balance.objects.update(settled_cash_until=date(2100, 1, 1))  # so that there is a restriction to lift
-    answer = browsers[role].post(url_of(name, targets), FORMS.get(name, {"reason": "Because."}))
+    response = browsers[role].post(url_of(name, targets), FORMS.get(name, {"reason": "Because."}))
     outcomes = list(AuditEntry.objects.filter(action=name).order_by("number").values_list("outcome", flat=True))
     if allowed:
-        assert answer.status_code == 302, answer.content
+        assert response.status_code == 302, response.content
         assert outcomes == ["asked", "done"]
     else:
-        assert answer.status_code == 403
+        assert response.status_code == 403
         assert outcomes == ["refused"]
         assert Trade.objects.filter(status=Status.PLACED).count() == 1
         assert not TradingControl.objects.exists()

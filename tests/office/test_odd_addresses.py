@@ -99,9 +99,9 @@ def test_every_list_parameter_accepts_any_value(
     for value in part_of(values, part, PARAMETERS.index((address, name))):
         query = {name: value.encode("utf-8", "surrogatepass")}
         for path in (address, f"{address}export/"):
-            answer = owner.get(path, query)
-            assert answer.status_code in {200, 302, 400, 403}, (path, name, value)
-            assert answer.content or answer.status_code == 302, (path, name, value)
+            response = owner.get(path, query)
+            assert response.status_code in {200, 302, 400, 403}, (path, name, value)
+            assert response.content or response.status_code == 302, (path, name, value)
 
 
 @in_two_parts
@@ -110,8 +110,8 @@ def test_every_id_accepts_any_value(owner: Client, alice: Customer, address: str
     for value in part_of(VALUES, part, LISTS.index(address)):
         key = value.replace("/", "_2F").replace("\ud800", "_D8")
         for end in ("", "change/", "history/", "delete/"):
-            answer = owner.get(f"{address}{key}/{end}")
-            assert answer.status_code in {200, 301, 302, 403, 404}, (address, value, end)
+            response = owner.get(f"{address}{key}/{end}")
+            assert response.status_code in {200, 301, 302, 403, 404}, (address, value, end)
 
 
 @pytest.mark.parametrize("name", ["find", "search", "controls", "password_change", "login", "logout"])
@@ -163,8 +163,8 @@ def test_every_action_field_accepts_any_value(
         for value in part_of(VALUES, part, place + position):
             form = valid | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
             target = key_of_target(ACTIONS[name].target, alice)
-            answer = owner.post(f"/admin/do/{name}/{target}", form)
-            assert answer.status_code in {302, 422}, (name, field, value)
+            response = owner.post(f"/admin/do/{name}/{target}", form)
+            assert response.status_code in {302, 422}, (name, field, value)
     for value in part_of(VALUES, part, place):
         key = value.replace("/", "_").replace("\ud800", "_") or "-"
         assert owner.get(f"/admin/do/{name}/{key}/").status_code in {200, 404}, (name, value)
@@ -184,8 +184,8 @@ def test_an_adjustment_at_an_absurd_price(
     """The adjustment is refused when it is requested or approved, and all pages with the books still work."""
     StockFactory.create()
     form = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
-    answer = owner.post(f"/admin/do/adjust/{alice.id}/", form)
-    assert answer.status_code in {302, 422}
+    response = owner.post(f"/admin/do/adjust/{alice.id}/", form)
+    assert response.status_code in {302, 422}
     for adjustment in Adjustment.objects.all():
         second = signed_in(staff(Role.OPERATIONS))
         assert second.post(f"/admin/do/approve/{adjustment.id}/").status_code == 302

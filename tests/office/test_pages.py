@@ -36,17 +36,17 @@ def compliance(browser_of: Callable[[Role], Client]) -> Client:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_every_list_opens(compliance: Client, alice: Customer, name: str) -> None:
-    answer = compliance.get(f"/admin/{name}/")
-    assert answer.status_code == 200
+    response = compliance.get(f"/admin/{name}/")
+    assert response.status_code == 200
 
 
 def test_desk_shows_figures(compliance: Client, alice: Customer, exchange: StandInExchange) -> None:
     place_trade(alice.id, "AAPL", Type.BUY, 1)
     heartbeat.ask()
     for url in ("/admin/", "/admin/desk/"):
-        answer = compliance.get(url)
-        assert answer.status_code == 200
-        text = answer.content.decode()
+        response = compliance.get(url)
+        assert response.status_code == 200
+        text = response.content.decode()
         assert "1 placed, 0 in progress" in text
         assert "answered 0 s ago" in text
         assert "lanes idle" in text
@@ -199,10 +199,10 @@ def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, ho
 def test_search_opens_an_exact_match_directly(compliance: Client, alice: Customer, bob: Customer, text: str) -> None:
     trade = Trade.objects.get()
     query = {"id": str(alice.id), "trade": str(trade.id)}.get(text, text)
-    answer = compliance.get("/admin/find/", {"q": query})
+    response = compliance.get("/admin/find/", {"q": query})
     target = f"trades/trade/{trade.id}" if text == "trade" else f"accounts/customer/{alice.id}"
-    assert answer.status_code == 302
-    assert answer["Location"] == f"/admin/{target}/change/"
+    assert response.status_code == 302
+    assert response["Location"] == f"/admin/{target}/change/"
 
 
 def test_search_finds_names_and_prefixes(compliance: Client, alice: Customer, bob: Customer) -> None:
@@ -260,8 +260,8 @@ def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, mo
         shown: list[str] = []
         url = f"/admin/trades/trade/?{query}"
         while url:
-            answer = compliance.get(url)
-            change_list = answer.context["cl"]
+            response = compliance.get(url)
+            change_list = response.context["cl"]
             shown += [str(trade.id) for trade in change_list.result_list]
             url = f"/admin/trades/trade/{change_list.older_link}" if change_list.older else ""
         expected = (
@@ -281,8 +281,8 @@ def test_an_export_has_the_rows_that_the_filters_select(
     monkeypatch.setattr(keyset, "LOOK_BACK_ROWS", 4)
     for quantity in range(1, 12):
         place_trade(alice.id, "IBM", Type.BUY, quantity)
-    answer = compliance.get("/admin/trades/trade/export/", {"ticker": "IBM"})
-    lines = answer.content.decode().splitlines()
+    response = compliance.get("/admin/trades/trade/export/", {"ticker": "IBM"})
+    lines = response.content.decode().splitlines()
     assert lines[0].startswith("tradeId,customerId,email")
     assert len(lines) == 12
     assert len(set(lines)) == 12

@@ -19,8 +19,8 @@ def test_a_restriction_is_lifted_with_a_reason(browser_of: Any, broke: Customer)
     assert "Buys with settled cash only until" in html
     assert "3 good-faith violations within 12 months" in html
     assert "Lift the restriction" in html
-    answer = browser.post(f"/admin/do/lift-restriction/{broke.id}/", {"reason": "A mistake of ours."}, follow=True)
-    assert "can buy with unsettled cash again" in answer.content.decode()
+    response = browser.post(f"/admin/do/lift-restriction/{broke.id}/", {"reason": "A mistake of ours."}, follow=True)
+    assert "can buy with unsettled cash again" in response.content.decode()
     entry = AuditEntry.objects.get(action="lift-restriction", outcome="done")
     assert (entry.before["settledCashUntil"], entry.after["settledCashUntil"]) == (  # type: ignore[index]
         str(eastern_today() + timedelta(days=90)),

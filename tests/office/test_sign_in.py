@@ -54,12 +54,12 @@ def test_password_and_code(sam: Customer) -> None:
 def test_without_a_second_factor_one_is_set_up_first(sam: Customer) -> None:
     browser = Client()
     enter_password(browser)
-    answer = browser.get("/admin/", follow=True)
+    response = browser.get("/admin/", follow=True)
     # Changing the way to sign in requires the password again.
-    address = answer.redirect_chain[-1][0]
+    address = response.redirect_chain[-1][0]
     assert address.startswith("/account/reauthenticate/")
-    answer = browser.post(address, {"password": PASSWORD}, follow=True)
-    assert "/second-factor/totp/activate/" in answer.redirect_chain[-1][0]
+    response = browser.post(address, {"password": PASSWORD}, follow=True)
+    assert "/second-factor/totp/activate/" in response.redirect_chain[-1][0]
     secret = browser.session["mfa.totp.secret"]
     browser.post("/account/second-factor/totp/activate/", {"code": totp_code(secret)})
     assert Authenticator.objects.filter(user=sam, type="totp").exists()
@@ -75,8 +75,8 @@ def test_a_session_without_a_code_cannot_enter(sam: Customer) -> None:
 
 
 def test_guessing_is_throttled_and_logged(sam: Customer) -> None:
-    answers = [enter_password(Client(), "guess") for _ in range(12)]
-    assert "Too many" in answers[-1].content.decode()
+    responses = [enter_password(Client(), "guess") for _ in range(12)]
+    assert "Too many" in responses[-1].content.decode()
     assert 1 <= AuditEntry.objects.filter(action="sign in", outcome="refused").count() <= 11
     # For now, even the correct password is refused.
     assert enter_password(Client()).status_code == 200
@@ -117,10 +117,10 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
     form = "/admin/do/halt-stock/"
     fields = {"ticker": "AAPL", "confirm": "HALT", "reason": "News pending & more.", "csrfmiddlewaretoken": "x"}
     with time_machine.travel(time.time() + access.IDLE_SECONDS_MAX + 1):
-        answer = browser.post(form, fields)
+        response = browser.post(form, fields)
         assert not AuditEntry.objects.filter(action="halt-stock", outcome="asked").exists()
         assert not rules().halted_tickers
-        sign_in_address = answer["Location"]
+        sign_in_address = response["Location"]
         assert sign_in_address.startswith("/account/login/?next=/admin/do/halt-stock/")
         assert "csrf" not in sign_in_address
         assert "confirm" not in sign_in_address
@@ -138,8 +138,8 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
 def test_other_forms_return_to_their_page(sam: Customer) -> None:
     page, elsewhere = "http://testserver/admin/trades/trade/?ticker=AAPL", "http://elsewhere.example/admin/"
     for referer, back in ((page, "/admin/trades/trade/%3Fticker%3DAAPL"), (elsewhere, "/admin/"), ("", "/admin/")):
-        answer = Client(headers={"Referer": referer}).post("/admin/trades/trade/view/", {"name": "Apple"})
-        assert answer["Location"] == f"/account/login/?next={back}"
+        response = Client(headers={"Referer": referer}).post("/admin/trades/trade/view/", {"name": "Apple"})
+        assert response["Location"] == f"/account/login/?next={back}"
 
 
 def test_an_address_cannot_fill_in_the_form_of_an_action(sam: Customer) -> None:

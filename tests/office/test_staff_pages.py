@@ -49,8 +49,8 @@ def test_a_customers_tabs_and_summary(
 def test_a_customers_pages_as_the_customer_sees_them(
     browser_of: Callable[[Role], Client], alice: Customer, name: str, exchange: StandInExchange
 ) -> None:
-    answer = browser_of(Role.SUPPORT).get(f"/admin/view-as/{alice.id}/", {"page": name})
-    text = answer.content.decode()
+    response = browser_of(Role.SUPPORT).get(f"/admin/view-as/{alice.id}/", {"page": name})
+    text = response.content.decode()
     assert "<iframe" in text
     assert ' sandbox="allow-same-origin" ' in text, "no scripts, no forms, no windows"
     assert "1,000.00" in text
@@ -84,9 +84,9 @@ def test_the_queue_shows_whose_and_how_much_and_closes_many(
         assert words in text, words
     ids = list(Case.objects.filter(kind=Kind.CONTRADICTS).values_list("id", flat=True))
     selection = {"action": "close_selected", "_selected_action": [str(id) for id in ids]}
-    answer = browser.post("/admin/office/case/", selection)
-    assert answer.status_code == 302
-    form_page = browser.get(answer["Location"]).content.decode()
+    response = browser.post("/admin/office/case/", selection)
+    assert response.status_code == 302
+    form_page = browser.get(response["Location"]).content.decode()
     assert ",".join(map(str, sorted(ids, reverse=True))) in form_page or ",".join(map(str, ids)) in form_page
     form_data = {"ids": ",".join(map(str, ids)), "reason": "By phone, all of them."}
     assert "3 exceptions closed." in browser.post("/admin/do/close-many/", form_data, follow=True).content.decode()
@@ -184,8 +184,8 @@ def test_filters_are_saved_and_columns_chosen(
 ) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     view = "/admin/trades/trade/view/"
-    answer = browser.post(view, {"name": "Apple", "query": "ticker=AAPL&after=x"})
-    assert answer["Location"] == "../?ticker=AAPL"
+    response = browser.post(view, {"name": "Apple", "query": "ticker=AAPL&after=x"})
+    assert response["Location"] == "../?ticker=AAPL"
     assert SavedFilter.objects.get().query == "ticker=AAPL"
     assert '<a href="?ticker=AAPL">Apple</a>' in browser.get("/admin/trades/trade/").content.decode()
     browser.post(view, {"columns": "1", "column": ["trade", "state", "nonsense"]})

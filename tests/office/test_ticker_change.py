@@ -31,15 +31,15 @@ def operations(browser_of: Callable[[Role], Client], monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("new", ["", "AAPL", "aapl", "A PL", "É", "AP/L", "A" * 13, "\x00"])
 def test_the_form_refuses_what_cannot_be_the_new_ticker(operations: Client, new: str) -> None:
-    answer = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "new_ticker": new})
-    assert answer.status_code == 422
-    assert "new_ticker" in answer.content.decode()
+    response = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "new_ticker": new})
+    assert response.status_code == 422
+    assert "new_ticker" in response.content.decode()
     assert not Proposal.objects.exists()
 
 
 def test_the_form_refuses_a_stock_that_there_is_not(operations: Client) -> None:
-    answer = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "ticker": "NONE"})
-    assert (answer.status_code, "There is no such stock." in answer.content.decode()) == (422, True)
+    response = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "ticker": "NONE"})
+    assert (response.status_code, "There is no such stock." in response.content.decode()) == (422, True)
 
 
 def test_two_people_change_a_ticker_and_the_old_page_leads_to_the_new_one(operations: Client, alice: Customer) -> None:
@@ -54,8 +54,8 @@ def test_two_people_change_a_ticker_and_the_old_page_leads_to_the_new_one(operat
     assert Position.objects.get(customer=alice, ticker="APL").quantity == 10
     browser = Client()
     browser.force_login(alice)
-    answer = browser.get("/stocks/AAPL")
-    assert (answer.status_code, answer["Location"]) == (302, "/stocks/APL")
+    response = browser.get("/stocks/AAPL")
+    assert (response.status_code, response["Location"]) == (302, "/stocks/APL")
     assert browser.get("/stocks/APL").status_code == 200
     Stock.objects.filter(ticker="AAPL").update(listed=True, name="Another company")
     ticker_change.forget()

@@ -144,10 +144,10 @@ def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(
 ) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
     claim(alice)
-    answer = browser_of(Role.OPERATIONS).post(
+    response = browser_of(Role.OPERATIONS).post(
         f"/admin/do/end-trade/{trade.id}/", {"status": "REJECTED", "price": "", "reason": "x"}, follow=True
     )
-    assert "Only a trade that has been IN PROGRESS for an hour" in answer.content.decode()
+    assert "Only a trade that has been IN PROGRESS for an hour" in response.content.decode()
     assert not StaffReport.objects.exists()
 
 

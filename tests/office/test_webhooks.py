@@ -29,8 +29,8 @@ def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(
     assert page.count("/admin/do/end-webhook/") == 2
     assert "/admin/do/end-webhook/" not in browser_of(Role.SUPPORT).get(tab).content.decode()
     mail.outbox.clear()
-    answer = browser_of(Role.RISK).post(address, {"reason": "It leaks."})
-    assert answer.headers["Location"] == tab
+    response = browser_of(Role.RISK).post(address, {"reason": "It leaks."})
+    assert response.headers["Location"] == tab
     webhook.refresh_from_db()
     assert (webhook.status, webhook.status_reason, webhook.due_at) == (
         Webhook.Status.ENDED,

@@ -12,8 +12,8 @@ from tests.history import customer_with_history
 
 
 @pytest.fixture(autouse=True)
-def _served(static_files: None) -> None:
-    """Collect static files, to which pages refer."""
+def _static_files(static_files: None) -> None:
+    """Collect the static files to which pages refer."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def ada(exchange_with_stocks: StandInExchange) -> Customer:
 
 @pytest.fixture
 def page_of() -> Callable[[Customer], Client]:
-    """Return a function that returns a customer's signed-in browser: `page_of(alice).get("/")`."""
+    """Provide a function that returns a customer's signed-in browser: `page_of(alice).get("/")`."""
 
     def page_of(customer: Customer) -> Client:
         client = Client()

@@ -32,11 +32,10 @@ from web.timezones import eastern_today
 PageOf = Callable[[Customer], Client]
 
 
-def test_a_deposit_arrives_once_however_often_it_is_sent(bob: Customer, page_of: PageOf) -> None:
+def test_a_deposit_that_is_submitted_twice_is_made_once(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     for _ in range(2):
-        response = client.post("/cash/deposit", {"amount": "$1,250.50", "key": "k1"})
-        assert response.status_code == 302
+        assert client.post("/cash/deposit", {"amount": "$1,250.50", "key": "k1"}).status_code == 302
     assert Balance.objects.get(customer=bob).amount == Decimal("1750.50")
 
 
@@ -71,17 +70,17 @@ def test_frozen_withdrawals_are_explained_on_the_page_and_beside_the_field(
     html = page_of(bob).get("/cash").content.decode()
     assert "Withdrawals from your account are frozen." in html
     assert "asked by the desk" not in html
-    answer = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
-    assert answer.status_code == 422
-    error = answer.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
+    response = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
+    assert response.status_code == 422
+    error = response.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
     assert "Withdrawals from your account are frozen." in error
     assert Balance.objects.get(customer=bob).amount == 500
     assert "are frozen" not in page_of(alice).get("/cash").content.decode()
 
 
 def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) -> None:
-    answer = page_of(alice).get("/cash/ledger.csv")
-    rows = list(csv.DictReader(StringIO(b"".join(answer).decode())))  # type: ignore[call-overload]
+    response = page_of(alice).get("/cash/ledger.csv")
+    rows = list(csv.DictReader(StringIO(b"".join(response).decode())))  # type: ignore[call-overload]
     assert [(row["kind"], row["cash (USD)"], row["stock"], row["shares"]) for row in rows] == [
         ("deposit", "2000.0000", "", ""),
         ("buy", "-1000.0000", "", ""),
@@ -152,7 +151,7 @@ def winter(db: None) -> Customer:
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
 def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None:
     ClosingPriceFactory.create(day=date(2025, 12, 31), price=7)
-    ClosingPriceFactory.create(day=date(2026, 1, 31), price=None)  # the exchange knew none
+    ClosingPriceFactory.create(day=date(2026, 1, 31), price=None)  # the exchange had no price
     months = months_of(winter.id)
     assert [str(month) for month in months] == ["March 2026", "February 2026", "January 2026", "December 2025"]
     statements = [statement_of(winter.id, month) for month in reversed(months)]
@@ -164,7 +163,8 @@ def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None
     ]
     first_shares = [statement.shares[0][1:] for statement in statements]
     assert first_shares == [(0, 3, None, 7), (3, 3, 7, None), (3, 3, None, None), (3, 3, None, None)]
-    assert [(s.opening_value, s.closing_value) for s in statements] == [(0, 21), (21, None), (None, None), (None, None)]
+    values = [(statement.opening_value, statement.closing_value) for statement in statements]
+    assert values == [(0, 21), (21, None), (None, None), (None, None)]
     assert dict(statements[1].sums) == {"Deposits": 200, "Withdrawals": -50, "Shares bought": 0, "Shares sold": 0}
 
 
@@ -194,7 +194,7 @@ def test_adjustments_are_on_the_statement_and_the_cash_page(winter: Customer, pa
         create_posting(winter, march, "IBM", "adjustment", 4, 4)
         statement = statement_of(winter.id, Month(2026, 3))
         assert (statement.opening, dict(statement.sums)["Adjustments"], statement.closing) == (1150, -25, 1125)
-        assert [each[:3] for each in statement.shares] == [("AAPL", 3, 1), ("IBM", 0, 4)]
+        assert [row[:3] for row in statement.shares] == [("AAPL", 3, 1), ("IBM", 0, 4)]
         assert [(line.ticker, line.quantity, line.change) for line in statement.lines] == [
             ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
         ]  # fmt: skip
@@ -324,7 +324,7 @@ def test_an_address_changes_once_the_new_one_is_confirmed(bob: Customer, page_of
     assert bob.email == "robert@example.com"
 
 
-def test_a_password_is_changed_by_who_knows_the_old_one(bob: Customer) -> None:
+def test_changing_a_password_requires_the_old_one(bob: Customer) -> None:
     bob.set_password("a-long-enough-phrase-7")
     bob.save()
     client = Client()
@@ -339,17 +339,17 @@ def test_a_password_is_changed_by_who_knows_the_old_one(bob: Customer) -> None:
     assert client.get("/").status_code == 200, "the session stays signed in"
 
 
-def test_an_expired_form_is_a_page_of_ours(db: None) -> None:
-    answer = Client(enforce_csrf_checks=True).post("/account/login/", {})
-    assert answer.status_code == 403
-    assert "This page was open for too long." in answer.content.decode()
+def test_an_expired_form_shows_our_error_page(db: None) -> None:
+    response = Client(enforce_csrf_checks=True).post("/account/login/", {})
+    assert response.status_code == 403
+    assert "This page was open for too long." in response.content.decode()
 
 
 def test_guessing_a_password_is_throttled(alice: Customer) -> None:
     client = Client()
-    answers = [client.post("/account/login/", {"login": alice.email, "password": f"guess {n}"}) for n in range(12)]
-    assert answers[0].status_code == 200
-    assert "Too many failed login attempts" in answers[-1].content.decode()
+    responses = [client.post("/account/login/", {"login": alice.email, "password": f"guess {n}"}) for n in range(12)]
+    assert responses[0].status_code == 200
+    assert "Too many failed login attempts" in responses[-1].content.decode()
 
 
 def test_the_back_office_uses_the_same_sign_in(db: None) -> None:
@@ -369,7 +369,7 @@ def test_a_session_can_be_ended_from_another(bob: Customer) -> None:
     assert first.get("/").status_code == 302
 
 
-def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer, page_of: PageOf) -> None:
+def test_a_statement_shows_unsettled_trades_fees_and_gains(bob: Customer, page_of: PageOf) -> None:
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.0000350", at="2020-01-01T00:00:00Z")
     fees.expire()
     Customer.objects.filter(id=bob.id).update(name="Bob Builder")
@@ -393,8 +393,8 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     assert sum(totals.gain for totals in statement.gains.values()) == Decimal("4.9850")  # 24.99 less a quarter of 80.02
     assert statement.gains == statement.gains_of_year
     page = page_of(bob).get(f"/statements/{month.year}-{month.month}").content.decode()
-    settled = f"{settled_on:%b} {settled_on.day}, {settled_on.year}"
-    for words in ("Bob Builder", "Not settled yet", "Since January, short term", settled, "Regulatory fees"):
+    settlement_date = f"{settled_on:%b} {settled_on.day}, {settled_on.year}"
+    for words in ("Bob Builder", "Not settled yet", "Since January, short term", settlement_date, "Regulatory fees"):
         assert words in page
     (item,) = statement.unsettled
     assert (item.ticker, item.quantity, item.change, item.settles_on) == ("KO", 1, Decimal("24.99"), sale.settles_on)

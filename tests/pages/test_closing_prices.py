@@ -1,4 +1,4 @@
-"""Closing prices: stored once for each month, and the values of shares on statements."""
+"""Closing prices are stored once for each month, and statements value shares at them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,7 +28,7 @@ def last_month() -> Month:
 
 @pytest.fixture
 def holder(last_month: Month, db: None) -> Customer:
-    """Bought 3 AAPL before last month, and 2 more of them and 1 share that nobody lists last month."""
+    """Return a customer who bought 3 AAPL before last month, and 2 AAPL and 1 unlisted share last month."""
     customer: Customer = CustomerFactory.create()
     before, within = last_month.begins - timedelta(days=2), last_month.begins + timedelta(days=2)
     PostingFactory.create(customer=customer, change=1000, total=1000, created_at=before)
@@ -40,14 +40,14 @@ def holder(last_month: Month, db: None) -> Customer:
 
 
 def last_price(exchange: StandInExchange, ticker: str, month: Month) -> Decimal:
-    """The last price that the exchange returns for the last hour of a month."""
+    """Return the exchange's last price in a month."""
     ends = month.following.begins
     period = f"start={(ends - timedelta(hours=1)).isoformat()}&end={ends.isoformat()}&step=60".replace("+", "%2B")
     return Decimal(exchange.call("GET", f"/v1/bars/{ticker}?{period}")["results"][-1]["close"])
 
 
-def values(made: Statement) -> dict[str, tuple[Any, ...]]:
-    return {each.ticker: (each.opening, each.opening_value, each.closing, each.closing_value) for each in made.shares}
+def values(statement: Statement) -> dict[str, tuple[Any, ...]]:
+    return {row.ticker: (row.opening, row.opening_value, row.closing, row.closing_value) for row in statement.shares}
 
 
 def test_a_statement_values_shares_at_the_last_prices_of_the_months(
@@ -58,38 +58,38 @@ def test_a_statement_values_shares_at_the_last_prices_of_the_months(
     assert "closing prices of the month are not stored yet" in before.note_on_prices
     assert store_closing_prices() == 4  # two stocks, two months
     opening, closing = (last_price(exchange, "AAPL", month) for month in (last_month.preceding, last_month))
-    made = statement_of(holder.id, last_month)
-    assert values(made)["AAPL"] == (3, 3 * opening, 5, 5 * closing)
-    assert made.is_final
+    after = statement_of(holder.id, last_month)
+    assert values(after)["AAPL"] == (3, 3 * opening, 5, 5 * closing)
+    assert after.is_final
     page = page_of(holder).get(f"/statements/{last_month.year}-{last_month.month}").content.decode()
     assert f"${closing:,.2f}" in page
     assert f"${5 * closing:,.2f}" in page
 
 
-def test_a_statement_says_where_there_was_no_price(
+def test_a_statement_says_that_a_price_is_not_known(
     holder: Customer, last_month: Month, exchange: StandInExchange, page_of: Callable[[Customer], Client]
 ) -> None:
     store_closing_prices()
-    made = statement_of(holder.id, last_month)
-    assert values(made)[NEVER_LISTED] == (0, 0, 1, None)
-    assert (made.is_final, made.closing_value) == (True, None)
+    statement = statement_of(holder.id, last_month)
+    assert values(statement)[NEVER_LISTED] == (0, 0, 1, None)
+    assert (statement.is_final, statement.closing_value) == (True, None)
     note = f"No closing price is known for {NEVER_LISTED}, so the value is not known."
-    assert made.note_on_prices == note
+    assert statement.note_on_prices == note
     assert note in page_of(holder).get(f"/statements/{last_month.year}-{last_month.month}").content.decode()
-    assert made.opening_value is not None
+    assert statement.opening_value is not None
 
 
-def test_prices_are_stored_once_and_the_statement_stays_as_it_is(
+def test_prices_are_stored_once_and_the_statement_does_not_change(
     holder: Customer, last_month: Month, exchange: StandInExchange
 ) -> None:
     store_closing_prices()
     document = statement_pdf(statement_of(holder.id, last_month))
     exchange.faults(down=True)
-    assert store_closing_prices() == 0, "nothing is missing, so nothing is asked"
+    assert store_closing_prices() == 0, "no price is missing, so the exchange isn't asked"
     assert statement_pdf(statement_of(holder.id, last_month)) == document
 
 
-def test_while_the_exchange_is_away_nothing_is_stored_and_later_all(
+def test_prices_are_stored_once_the_exchange_is_available_again(
     holder: Customer, last_month: Month, exchange: StandInExchange
 ) -> None:
     exchange.faults(down=True)
@@ -104,18 +104,18 @@ def test_while_the_exchange_is_away_nothing_is_stored_and_later_all(
 def test_a_month_that_is_not_over_has_no_closing_prices(holder: Customer, exchange: StandInExchange) -> None:
     store_closing_prices()
     now = Month.of(timezone.now())
-    made = statement_of(holder.id, now)
-    assert (made.is_final, made.note_on_prices) == (
+    statement = statement_of(holder.id, now)
+    assert (statement.is_final, statement.note_on_prices) == (
         False,
         "Shares are valued at the last price of the month, once it is over.",
     )
     assert not ClosingPrice.objects.filter(day__gte=now.first).exists()
 
 
-def test_prices_from_before_a_split_are_those_of_the_shares_of_then(
+def test_prices_before_a_split_are_for_shares_before_the_split(
     holder: Customer, last_month: Month, exchange: StandInExchange
 ) -> None:
-    """The exchange has divided them since."""
+    """The exchange returns past prices adjusted for the split."""
     CorporateActionFactory.create(
         kind="SPLIT", ticker="AAPL", numerator=4, denominator=1, ex_date=last_month.following.first, state="done"
     )
@@ -124,7 +124,7 @@ def test_prices_from_before_a_split_are_those_of_the_shares_of_then(
     assert price == 4 * last_price(exchange, "AAPL", last_month)
 
 
-def test_a_stock_that_got_another_ticker_since_is_quoted_under_that(
+def test_a_renamed_stocks_price_is_read_under_its_new_ticker(
     holder: Customer, last_month: Month, exchange: StandInExchange
 ) -> None:
     CorporateActionFactory.create(

@@ -22,9 +22,9 @@ def test_visitors_see_the_welcome_page(db: None, exchange_with_stocks: StandInEx
 
 def test_a_missing_page_keeps_the_header_and_offers_links(bob: Customer, page_of: PageOf) -> None:
     Customer.objects.filter(pk=bob.pk).update(theme="dark")
-    answer = page_of(bob).get("/nothing-here")
-    text = answer.content.decode()
-    assert answer.status_code == 404
+    response = page_of(bob).get("/nothing-here")
+    text = response.content.decode()
+    assert response.status_code == 404
     for words in ('id="finder"', 'data-theme="dark"', "Your trades", "Looking for a stock?", "/help"):
         assert words in text
 
@@ -33,10 +33,10 @@ def test_the_error_page_needs_no_database(bob: Customer, page_of: PageOf, settin
     settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]  # makes every template missing
     client = page_of(bob)
     client.raise_request_exception = False
-    answer = client.get("/cash")
-    assert answer.status_code == 500
-    assert "Something went wrong on our side." in answer.content.decode()
-    assert "/static/brokerage.css" in answer.content.decode()
+    response = client.get("/cash")
+    assert response.status_code == 500
+    assert "Something went wrong on our side." in response.content.decode()
+    assert "/static/brokerage.css" in response.content.decode()
 
 
 def test_a_token_asks_before_it_ends(bob: Customer, page_of: PageOf) -> None:

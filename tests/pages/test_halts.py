@@ -60,12 +60,12 @@ def test_a_halt_is_shown_on_pages_and_on_the_ticket(
         assert (sentence in text) == (BANNER in text) == (path in shown_on), path
         assert "news pending" not in text, "the reason is for staff only"
     form = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
-    for answer in (
+    for response in (
         client.get("/stocks/AAPL/trade?type=BUY&quantity=1"),
         client.post("/stocks/AAPL/place", form),
     ):
-        assert answer.status_code == 422
-        text = answer.content.decode()
+        assert response.status_code == 422
+        text = response.content.decode()
         assert sentence in text.split('class="notice error"')[1].split("</div>")[0]
         assert text.count(sentence) == 1, "the sentence is shown once"
     assert not Trade.objects.filter(customer=bob).exists()
@@ -82,7 +82,7 @@ def test_a_customer_does_not_see_anothers_halt(
         assert BANNER not in client.get(path).content.decode(), path
 
 
-def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
+def test_a_trades_page_shows_a_halt_only_while_the_trade_waits(
     exchange_with_stocks: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
 ) -> None:
     final = Trade.objects.get(customer=alice)
@@ -99,7 +99,7 @@ def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
         (Kind.NOTIONAL_MAX, 1, "One trade can be worth $1.00 at most."),
     ],
 )
-def test_a_limit_is_a_sentence_beside_the_field(
+def test_an_exceeded_limit_is_explained_beside_the_field(
     kind: TradingControl.Kind,
     value: int,
     sentence: str,
@@ -110,30 +110,30 @@ def test_a_limit_is_a_sentence_beside_the_field(
 ) -> None:
     client = page_of(alice)
     set_control(kind, True, reason="-", by=sam, value=Decimal(value))
-    for answer in (
+    for response in (
         client.get("/stocks/AAPL/trade?type=BUY&quantity=3"),
         client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "3", "key": str(uuid4())}),
     ):
-        assert answer.status_code == 422
-        assert sentence in answer.content.decode().split('id="id_quantity_error"')[1].split("</p>")[0]
+        assert response.status_code == 422
+        assert sentence in response.content.decode().split('id="id_quantity_error"')[1].split("</p>")[0]
     assert Trade.objects.filter(customer=alice).count() == 1
 
 
-def test_too_many_orders_and_no_price(
+def test_too_many_orders_and_a_missing_price_are_explained(
     exchange_with_stocks: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
 ) -> None:
     client = page_of(alice)
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(1))
-    answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
-    assert answer.status_code == 422
-    assert "your limit is 1 per minute" in answer.content.decode()
+    response = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
+    assert response.status_code == 422
+    assert "your limit is 1 per minute" in response.content.decode()
     set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=Decimal(1000))
     exchange_with_stocks.faults(down=True)
     checks.forget()
     prices.forget()
-    answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
-    assert answer.status_code == 422
-    assert "There is no price right now" in answer.content.decode()
+    response = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
+    assert response.status_code == 422
+    assert "There is no price right now" in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_overload_is_explained_on_the_page(
     client = page_of(alice)
     place_trade(alice.id, "AAPL", "BUY", 1)
     checks.forget()
-    answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
-    assert (answer.status_code, sentence in answer.content.decode()) == (422, True)
+    response = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
+    assert (response.status_code, sentence in response.content.decode()) == (422, True)
     assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1
     checks.forget()
 

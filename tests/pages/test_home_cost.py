@@ -38,7 +38,7 @@ def many_positions(exchange_with_stocks: StandInExchange) -> Customer:
     return customer
 
 
-def test_home_asks_for_all_prices_at_once(
+def test_home_reads_all_prices_with_few_calls(
     many_positions: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -56,7 +56,7 @@ def test_home_asks_for_all_prices_at_once(
         monkeypatch.setattr(gateway, name, count_calls(name))
     client = page_of(many_positions)
     client.get("/account")
-    calendar.closures()  # both are read every two seconds, whatever page is opened
+    calendar.closures()  # closures and ticker changes are read every two seconds, whichever page is opened
     ticker_change.today("AAPL")
     with CaptureQueriesContext(connection) as queries:
         page = client.get("/")
@@ -100,20 +100,18 @@ def test_the_watchlist_is_changed_on_its_own_page(
     client.post("/stocks/KO/watch", {"from_list": "1", "off": "1"})
     assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"]
     client.post("/stocks/IBM/watch", {"from_list": "1", "up": "1"})
-    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"], (
-        "it was the first already"
-    )
+    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"], "it was already first"
 
 
 def test_an_old_price_shows_its_age(many_positions: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
     client = page_of(many_positions)
     assert "Prices are from" not in client.get("/").content.decode()
     monkeypatch.setattr(prices.time, "time", lambda: timezone.now().timestamp() + 180)
-    monkeypatch.setattr(gateway, "quotes", _away)
+    monkeypatch.setattr(gateway, "quotes", _fail)
     text = client.get("/").content.decode()
     assert "Prices are from" in text
     assert "3 minutes ago" in text
 
 
-def _away(tickers: list[str]) -> None:
-    raise Unknown("away")
+def _fail(tickers: list[str]) -> None:
+    raise Unknown("unavailable")

@@ -1,4 +1,4 @@
-"""Pages while the exchange keeps the hours of the New York Stock Exchange."""
+"""Pages while the exchange has the hours of the New York Stock Exchange."""
 
 import os
 import socket
@@ -95,7 +95,7 @@ def test_a_days_chart_shows_the_last_session(page_of: Callable[[Customer], Clien
 
 
 @pytest.mark.usefixtures("with_hours", "db")
-def test_a_day_and_more_after_the_close_the_last_sessions_chart_is_still_there(alice: Customer) -> None:
+def test_the_last_sessions_chart_is_still_shown_days_later(alice: Customer) -> None:
     with time_machine.travel(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), tick=True):  # a Sunday evening
         quote = prices.quotes(["AAPL"])["AAPL"]
         chart, _ = performance.stock_chart("AAPL", PERIODS["1D"], quote)
@@ -112,7 +112,9 @@ def test_a_trade_that_waits_for_the_opening_says_so(monkeypatch: pytest.MonkeyPa
     assert "Queued for the open" in render_to_string("parts/status.html", {"trade": queued})
     assert "PLACED" in render_to_string("parts/status.html", {"trade": Trade(status=Status.PLACED)})
     monkeypatch.setattr(market, "is_open", lambda: True)
-    assert "PLACED" in render_to_string("parts/status.html", {"trade": queued}), "it waits for its turn"
+    assert "PLACED" in render_to_string("parts/status.html", {"trade": queued}), (
+        "once the market is open, the trade only waits for its turn"
+    )
 
 
 def test_the_next_opening_is_shown_in_eastern_time() -> None:

@@ -1,4 +1,4 @@
-"""A customer's pages read big tables by index only, whatever they hold."""
+"""A customer's pages read big tables by index only."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ BIG = {
 }  # fmt: skip
 # Indexes of open trades and waiting reports only. They are small, so a page may read all of one.
 OPEN_ONLY = {"one_trade_in_flight", "placed_not_queued", "placed_in_line", "reports_waiting", "to_ask_about"}
-# How much work is waiting: read at most once a second, for all pages of a process. `tests/benchmarks/test_plans.py`
-# examines its plan with tables of full size; on small ones, any plan is as good.
+# The query for due customers runs at most once a second per process. `tests/benchmarks/test_plans.py` examines its plan
+# with large tables.
 SHARED = queries.DUE.split("%(")[0]
 PAGES = (
     "/", "/?range=ALL&show=deposits", "/trades/open", "/stocks/AAPL", "/stocks/AAPL?range=1Y", "/stocks/XOM",
@@ -31,13 +31,15 @@ PAGES = (
 def test_pages_read_big_tables_by_index(ada: Customer, page_of: Callable[[Customer], Client]) -> None:
     client = page_of(ada)
     with CaptureQueriesContext(connection) as captured:
-        answers = {page: client.get(page).status_code for page in PAGES}
-    assert set(answers.values()) == {200}, answers
+        responses = {page: client.get(page).status_code for page in PAGES}
+    assert set(responses.values()) == {200}, responses
     executed = {query["sql"] for query in captured if not query["sql"].startswith(SHARED)}
     statements = {sql for sql in executed if sql.lstrip().startswith(("SELECT", "WITH", "("))}
     assert any('"accounts_lotclosing"' in statement for statement in statements)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # these tables are small; where an index serves, it is used
+        cursor.execute(
+            "SET LOCAL enable_seqscan = off"
+        )  # otherwise small tables are scanned although there is an index
         wrong = [(problem, sql) for sql in statements for problem in _scans(cursor, sql)]
     assert not wrong, "\n".join(f"{problem}: {sql}" for problem, sql in wrong)
 
@@ -55,5 +57,5 @@ def _unbounded(node: dict[str, Any]) -> Iterator[str]:
     is_whole = kind == "Seq Scan" or (kind.startswith("Index") and "Index Cond" not in node)
     if table in BIG and is_whole and node.get("Index Name") not in OPEN_ONLY:
         yield f"{kind} of {table}"
-    for below in node.get("Plans", []):
-        yield from _unbounded(below)
+    for child in node.get("Plans", []):
+        yield from _unbounded(child)

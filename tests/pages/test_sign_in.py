@@ -17,20 +17,20 @@ from trades.place import place_trade
 PageOf = Callable[[Customer], Client]
 
 
-def next_of(answer: object) -> str:
+def next_of(response: object) -> str:
     """Return the address to which the sign-in page leads."""
-    address = urlsplit(answer["Location"])  # type: ignore[index]
+    address = urlsplit(response["Location"])  # type: ignore[index]
     assert address.path == "/account/login/"
     return parse_qs(address.query)["next"][0]
 
 
-def test_a_trade_confirmed_after_the_session_ended_comes_back_to_its_review(
+def test_a_trade_confirmed_after_the_session_ended_returns_to_its_review(
     exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     form = {"type": "BUY", "quantity": "1", "key": str(uuid4())}
-    answer = Client().post("/stocks/AAPL/place", form)
-    review_address = next_of(answer)
-    assert "You were signed out." in Client().get(answer["Location"]).content.decode()
+    response = Client().post("/stocks/AAPL/place", form)
+    review_address = next_of(response)
+    assert "You were signed out." in Client().get(response["Location"]).content.decode()
     client = page_of(bob)
     review = client.get(review_address)
     text = review.content.decode()
@@ -69,14 +69,14 @@ def test_every_form_returns_to_an_address_that_opens(
     assert client.get(path, follow=True).status_code in {200, 404, 422}
 
 
-def test_a_part_that_refreshes_itself_takes_the_page_to_the_sign_in(bob: Customer) -> None:
+def test_a_self_refreshing_part_redirects_the_page_to_the_sign_in(bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver/trades/{trade.id}"}
-    answer = Client().get(f"/trades/{trade.id}/live", headers=headers)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert unquote(answer["HX-Redirect"]) == f"/account/login/?next=/trades/{trade.id}"
-    elsewhere = headers | {"HX-Current-URL": "https://evil.example/"}
-    assert "evil" not in Client().get(f"/trades/{trade.id}/live", headers=elsewhere)["HX-Redirect"]
+    response = Client().get(f"/trades/{trade.id}/live", headers=headers)
+    assert (response.status_code, response.content) == (204, b"")
+    assert unquote(response["HX-Redirect"]) == f"/account/login/?next=/trades/{trade.id}"
+    foreign_page = headers | {"HX-Current-URL": "https://evil.example/"}
+    assert "evil" not in Client().get(f"/trades/{trade.id}/live", headers=foreign_page)["HX-Redirect"]
 
 
 def test_changing_a_reviewed_trade_keeps_side_and_quantity(
@@ -111,7 +111,7 @@ def test_the_review_counts_all_open_trades(
     client = page_of(bob)
     price = client.get("/stocks/KO").context["holding"].price
     place_trade(bob.id, "KO", "BUY", int(Decimal(400) / price))
-    answer = client.get(f"/stocks/KO/trade?type=BUY&quantity={int(Decimal(400) / price)}")
-    assert answer.status_code == 422
-    assert "after your open trades" in answer.content.decode()
+    response = client.get(f"/stocks/KO/trade?type=BUY&quantity={int(Decimal(400) / price)}")
+    assert response.status_code == 422
+    assert "after your open trades" in response.content.decode()
     assert Trade.objects.get().status == Status.PLACED

@@ -32,7 +32,7 @@ def test_the_page_shows_lots_and_gains_of_this_stock_only(
     with django_assert_max_num_queries(QUERIES_MAX):  # type: ignore[attr-defined]
         page = client.get("/stocks/AAPL")
     assert [(lot.ticker, lot.remaining, lot.remaining_cost) for lot in page.context["lots"]] == [("AAPL", 1, 20)]
-    assert {(piece.quantity, piece.gain) for piece in page.context["sold"]} == {(3, 45), (1, 5)}
+    assert {(closing.quantity, closing.gain) for closing in page.context["sold"]} == {(3, 45), (1, 5)}
     assert page.context["short_term"].gain == 50
     html = page.content.decode()
     assert "Your lots of AAPL" in html

@@ -39,12 +39,12 @@ def test_dollars_become_whole_shares(exchange_with_stocks: StandInExchange, bob:
 def test_too_few_dollars_are_explained(
     quantity: str, sentence: str, exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
-    answer = page_of(bob).get("/stocks/KO/trade", {"type": "BUY", "quantity": quantity, "unit": "dollars"})
-    assert answer.status_code == 422
-    assert sentence in answer.content.decode()
+    response = page_of(bob).get("/stocks/KO/trade", {"type": "BUY", "quantity": quantity, "unit": "dollars"})
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
 
 
-def test_the_most_that_can_be_bought_and_all_that_is_owned_are_one_press_away(
+def test_the_page_offers_to_buy_the_maximum_and_to_sell_all(
     exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf
 ) -> None:
     client = page_of(alice)
@@ -66,16 +66,14 @@ def test_a_customer_without_shares_is_not_offered_to_sell(
     assert "Sell all" not in text
 
 
-def test_amounts_are_in_cents_and_prices_as_they_are(
-    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
-) -> None:
+def test_amounts_are_rounded_to_cents(exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf) -> None:
     deposit(bob.id, Decimal("0.0123"))
     text = page_of(bob).get("/cash").content.decode()
     assert "$500.01" in text
     assert "$500.0123" not in text
 
 
-def test_a_sale_that_would_be_a_good_faith_violation_is_warned_of(
+def test_the_ticket_warns_of_a_sale_that_would_be_a_good_faith_violation(
     exchange_with_stocks: StandInExchange, broke: Customer, page_of: PageOf
 ) -> None:
     trade(broke, "SELL", 4, "100", None, "AAPL")
@@ -89,7 +87,7 @@ def test_a_sale_that_would_be_a_good_faith_violation_is_warned_of(
     assert "good-faith" not in client.get("/stocks/AAPL/trade", {"type": "BUY", "quantity": "1"}).content.decode()
 
 
-def test_a_restricted_account_is_told_what_it_can_spend(
+def test_a_restricted_account_sees_how_much_it_can_spend(
     exchange_with_stocks: StandInExchange, broke: Customer, page_of: PageOf
 ) -> None:
     for _ in range(3):

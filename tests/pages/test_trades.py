@@ -24,16 +24,16 @@ from trades.place import place_trade
 PageOf = Callable[[Customer], Client]
 
 
-def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
+def test_a_reviewed_trade_that_is_confirmed_repeatedly_is_placed_once(
     exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
     review = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
     assert Trade.objects.count() == 0
     form = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
-    answers = [client.post("/stocks/AAPL/place", form) for _ in range(3)]
+    responses = [client.post("/stocks/AAPL/place", form) for _ in range(3)]
     trade = Trade.objects.get()
-    assert {answer.headers["Location"] for answer in answers} == {f"/trades/{trade.id}"}
+    assert {response.headers["Location"] for response in responses} == {f"/trades/{trade.id}"}
     assert (trade.status, trade.status_changes.get().by) == (Status.PLACED, "pages")
     assert b"PLACED" in client.get(f"/trades/{trade.id}").content
 
@@ -62,8 +62,8 @@ def test_a_page_explains_why_trading_is_blocked(
     exchange_with_stocks: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
 ) -> None:
     checks.set_control(TradingControl.Kind.HALT_ALL, True, reason="-", by=alice)
-    answer = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
-    assert (answer.status_code, "Trading is halted" in answer.content.decode()) == (422, True)
+    response = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
+    assert (response.status_code, "Trading is halted" in response.content.decode()) == (422, True)
     checks.set_control(TradingControl.Kind.HALT_ALL, False, reason="-", by=alice)
     assert not Trade.objects.filter(customer=bob).exists()
 
@@ -96,16 +96,16 @@ def test_open_trades_respond_only_after_a_change(bob: Customer, page_of: PageOf)
     assert client.get(f"/trades/open?seen={seen}").headers["HX-Trigger"] == "trades-moved"
 
 
-def test_cancel_while_placed_and_too_late_after(bob: Customer, page_of: PageOf) -> None:
+def test_only_a_placed_trade_can_be_cancelled(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     first, second = (place_trade(bob.id, "AAPL", "BUY", 1)[0] for _ in range(2))
     claim(bob)
-    answer = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
-    assert "Cancelled before it was sent." in answer
-    answer = client.post(f"/trades/{first.id}/cancel", follow=True).content.decode()
-    assert "already on its way to the exchange" in answer
-    answer = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
-    assert "the trade is final" in answer
+    response = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
+    assert "Cancelled before it was sent." in response
+    response = client.post(f"/trades/{first.id}/cancel", follow=True).content.decode()
+    assert "already on its way to the exchange" in response
+    response = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
+    assert "the trade is final" in response
 
 
 def test_customers_cannot_see_or_cancel_anothers_trade(alice: Customer, bob: Customer, page_of: PageOf) -> None:
@@ -125,8 +125,8 @@ def test_a_confirmation_is_the_same_bytes_every_time(alice: Customer, page_of: P
     assert page_of(alice).get(f"/trades/{waiting.id}/confirmation.pdf").status_code == 404
 
 
-def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: PageOf) -> None:
-    """SEC rule 10b-10, line by line; the page and the PDF have the same lines."""
+def test_a_confirmation_has_all_required_lines(bob: Customer, page_of: PageOf) -> None:
+    """The page and the PDF have the lines that SEC rule 10b-10 requires."""
     StockFactory.create(ticker="KO", name="Coca-Cola Company")
     for kind, rate in (("sec", {"per_usd": "0.0000278"}), ("taf", {"per_usd": 0, "per_share": "0.000166"})):
         FeeRateFactory.create(kind=kind, **rate)
@@ -162,8 +162,8 @@ def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: Page
     page = page_of(bob).get(f"/trades/{sale.id}").content.decode()
     for line in lines:
         assert f"<dt>{line.label}</dt><dd>{line.text}</dd>" in page
-    bought = Trade.objects.get(customer=bob, type="BUY")
-    assert ("Fees", "None") in [(line.label, line.text) for line in lines_of(bought, bob, "KO")]
+    purchase = Trade.objects.get(customer=bob, type="BUY")
+    assert ("Fees", "None") in [(line.label, line.text) for line in lines_of(purchase, bob, "KO")]
     with pytest.raises(ValueError, match="PLACED"):
         lines_of(place_trade(bob.id, "KO", "BUY", 1)[0], bob, "KO")
 
@@ -198,7 +198,9 @@ def test_search_finds_by_ticker_and_by_company(
     assert "<html" not in fragment
 
 
-def test_a_stock_is_watched_and_not(exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_a_stock_can_be_watched_and_unwatched(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
     client = page_of(bob)
     for _ in range(2):
         client.post("/stocks/ko/watch")
@@ -208,7 +210,7 @@ def test_a_stock_is_watched_and_not(exchange_with_stocks: StandInExchange, bob: 
     assert client.post("/stocks/NOSUCH/watch").status_code == 404
 
 
-# -- the chart comes from the books
+# -- charts are computed from the books
 
 
 @pytest.mark.parametrize("name", list(PERIODS))
@@ -235,7 +237,7 @@ def test_a_deposit_is_not_a_gain(bob: Customer, exchange_with_stocks: StandInExc
     assert (worth.value, worth.gain) == (500, 0)
 
 
-def test_the_days_change_is_that_of_the_shares(ada: Customer) -> None:
+def test_the_days_change_excludes_deposits(ada: Customer) -> None:
     worth = performance.worth(ada.id, PERIODS["1D"])
     assert worth.chart
     assert worth.ratio == worth.chart.last
@@ -257,15 +259,15 @@ def test_deposits_are_not_performance(ada: Customer, name: str) -> None:
 
 
 def test_a_time_weighted_return_ignores_deposits() -> None:
-    """Up 10%, a deposit as large as the account, down 10%: minus 1%, whatever the deposit."""
+    """Up 10%, a deposit that doubles the account, down 10%: the return is minus 1% whatever was deposited."""
     values = [Decimal(number) for number in (100, 110, 220, 198)]
-    flows = [(Decimal(came_in), Decimal(0)) for came_in in (0, 0, 110, 0)]
+    flows = [(Decimal(deposited), Decimal(0)) for deposited in (0, 0, 110, 0)]
     assert charts.time_weighted(values, flows)[-1] == Decimal("-0.01")
-    everything_left = charts.time_weighted(
+    after_full_withdrawal = charts.time_weighted(
         [Decimal(100), Decimal(0), Decimal(0)],
         [(Decimal(0), Decimal(0)), (Decimal(0), Decimal(105)), (Decimal(0), Decimal(0))],
     )
-    assert everything_left[-1] == Decimal("0.05")
+    assert after_full_withdrawal[-1] == Decimal("0.05")
 
 
 def test_pages_work_without_the_exchange_and_show_no_prices(

@@ -32,7 +32,7 @@ def test_a_document_names_its_customer_even_if_its_font_lacks_the_letters(
     assert f"odd@example.com · Account {customer.id}" in shown
 
 
-def test_what_counts_as_printable_is_in_the_font() -> None:
+def test_every_printable_character_is_in_the_fonts() -> None:
     for file in ("inter-regular.ttf", "inter-semibold.ttf"):
         letters = TTFont("tested", Path(pdf.__file__).parent / "fonts" / file).face.charToGlyph
         printable = [code for code in range(32, 0x10000) if pdf.printable(chr(code), "")]
@@ -40,19 +40,19 @@ def test_what_counts_as_printable_is_in_the_font() -> None:
         assert pdf.printable("Łukasz Ångström", "") == "Łukasz Ångström"
 
 
-def test_a_late_answer_loses_only_the_prices_that_were_asked_for_with_it(
+def test_a_late_response_loses_only_the_prices_of_its_call(
     exchange_with_stocks: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = gateway.quotes
+    real_quotes = gateway.quotes
     tickers = sorted(Stock.objects.values_list("ticker", flat=True))[:200]
-    late = tickers[120]
+    late_ticker = tickers[120]
 
     def quotes(batch: list[str]) -> dict[str, dict[str, object]]:
-        if late in batch:
+        if late_ticker in batch:
             raise Unknown("late")
-        return read(batch)
+        return real_quotes(batch)
 
     monkeypatch.setattr(gateway, "quotes", quotes)
     known = prices.quotes(tickers)
     assert len(known) >= prices.READ_TOGETHER
-    assert late not in known
+    assert late_ticker not in known

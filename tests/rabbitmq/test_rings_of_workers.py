@@ -115,9 +115,9 @@ def test_each_lane_has_one_worker_and_another_takes_over_when_it_is_killed(scena
     seconds = []
     for _ in range(2):
         leader, lanes = scenario.leader()
-        began = now()
+        started_at = now()
         time.sleep(3)
-        assert all(len(workers) == 1 for workers in scenario.workers_since(began).values()), (
+        assert all(len(workers) == 1 for workers in scenario.workers_since(started_at).values()), (
             "the other workers stand by"
         )
         scenario.brokerage.kill(leader)
@@ -142,10 +142,10 @@ def test_a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes_up(sce
 def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(scenario: Scenario) -> None:
     scenario.leader()
     scenario.rabbitmq.kill()
-    began = now()
+    started_at = now()
     filled = "SELECT FROM trades_trade WHERE claimed_at > to_timestamp(%s) AND status = 'FILLED' LIMIT 1"
     with psycopg.connect(scenario.database_url, autocommit=True) as connection:
-        scenario.eventually(lambda: connection.execute(filled, [began + 1]).fetchone() is not None)
+        scenario.eventually(lambda: connection.execute(filled, [started_at + 1]).fetchone() is not None)
     scenario.rabbitmq.start()
     back = now()
     scenario.eventually(lambda: scenario.changes_since(back), 90)

@@ -1,4 +1,4 @@
-"""Tools for race tests: simultaneous calls, a concurrent reader, and a check of the rows."""
+"""Tools for race tests: simultaneous calls, a concurrent reader, and a check of the committed rows."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class Outcome:
 
     value: Any = None
     error: BaseException | None = None
-    began: float = 0.0
+    started_at: float = 0.0
     ended: float = 0.0
 
 
@@ -31,7 +31,7 @@ def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
         try:
             connection.ensure_connection()
             barrier.wait(WAIT_SECONDS_MAX)
-            outcome.began = time.monotonic()
+            outcome.started_at = time.monotonic()
             outcome.value = call()
         except BaseException as error:
             outcome.error = error
@@ -44,7 +44,7 @@ def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
         thread.start()
     for thread in threads:
         thread.join(WAIT_SECONDS_MAX)
-        assert not thread.is_alive(), "a call never came back"
+        assert not thread.is_alive(), "a call did not return"
     return outcomes_of_calls
 
 
@@ -104,7 +104,7 @@ class Running:
     def result(self) -> Any:
         """Wait for the call and return its result, or raise its exception."""
         self._thread.join(WAIT_SECONDS_MAX)
-        assert self.is_done, "the call never came back"
+        assert self.is_done, "the call did not return"
         if self.outcome.error:
             raise self.outcome.error
         return self.outcome.value
@@ -119,7 +119,7 @@ class Running:
 
 
 class Open:
-    """Another session's transaction, which has done `work` and stays open until it is committed or rolled back."""
+    """Another session's transaction that has run `work` and stays open until it is committed or rolled back."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._done, self._end = threading.Event(), threading.Event()
@@ -191,13 +191,13 @@ PROMISES = {
             SELECT t.customer_id, sequence, lag(sequence) OVER (PARTITION BY t.customer_id ORDER BY m.id) AS before
             FROM trades_statuschange AS m JOIN trades_trade AS t ON t.id = m.trade_id WHERE to_status = 'IN PROGRESS'
         ) AS claims WHERE sequence < before""",
-    "one after the other": """
+    "one at a time": """
         SELECT customer_id, sequence FROM (
             SELECT customer_id, sequence, claimed_at,
                    lag(settled_at) OVER (PARTITION BY customer_id ORDER BY sequence) AS before
             FROM trades_trade WHERE claimed_at IS NOT NULL
         ) AS claims WHERE claimed_at < before""",
-    "a trade ends after it began": """
+    "a trade's times are in order": """
         SELECT id, placed_at, claimed_at, settled_at FROM trades_trade
         WHERE claimed_at < placed_at OR settled_at < coalesce(claimed_at, placed_at)""",
     "a fill is posted once, at its price": """

@@ -1,4 +1,4 @@
-"""Events are written by transactions that commit in any order; a reader of the feed misses none and gets none twice."""
+"""Transactions that write events commit in any order; a reader of the feed still gets every event exactly once."""
 
 import threading
 from decimal import Decimal
@@ -19,21 +19,21 @@ from trades.place import place_trade
 from trades.transitions import Placing
 
 
-def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
+def read_next(customer_id: int, cursor: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
     """Read the next events, as a stream does; return the new cursor and the events."""
     latest = reader.latest_cursor()
-    (events,) = reader.read([(customer_id, position)], latest, each_max)
-    return (events[-1].cursor if len(events) == each_max else max(position, latest)), events
+    (events,) = reader.read([(customer_id, cursor)], latest, each_max)
+    return (events[-1].cursor if len(events) == each_max else max(cursor, latest)), events
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
+def test_an_event_waits_for_an_earlier_one_that_has_not_committed() -> None:
     alice = open_account("alice@example.com", Decimal("1000"))
     first, _ = place_trade(alice.id, "AAPL", "BUY", 1)
-    position, events = read_on(alice.id, Cursor(0, 0))
+    cursor, events = read_next(alice.id, Cursor(0, 0))
     assert [(event.trade.id, event.type) for event in events if event.trade] == [(first.id, "trade.placed")]
-    written, commit = threading.Event(), threading.Event()
-    late: list[Trade] = []
+    written, may_commit = threading.Event(), threading.Event()
+    late_trades: list[Trade] = []
 
     def place_slowly() -> None:
         try:
@@ -41,8 +41,8 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
                 trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
                 assert transitions.insert_trades([Placing(trade, "test")]) == [True]
                 written.set()
-                commit.wait(20)
-            late.append(Trade.objects.get(id=trade.id))
+                may_commit.wait(20)
+            late_trades.append(Trade.objects.get(id=trade.id))
         finally:
             connection.close()
 
@@ -50,21 +50,21 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
     thread.start()
     assert written.wait(20)
     assert claim(alice) == [first]
-    position, events = read_on(alice.id, position)
-    assert events == [], "the claim has committed, but an event before it has not"
-    commit.set()
+    cursor, events = read_next(alice.id, cursor)
+    assert events == [], "the claim has committed, but an earlier event has not"
+    may_commit.set()
     thread.join()
-    position, events = read_on(alice.id, position)
+    cursor, events = read_next(alice.id, cursor)
     assert [(event.trade.id, event.type) for event in events if event.trade] == [
-        (late[0].id, "trade.placed"),
+        (late_trades[0].id, "trade.placed"),
         (first.id, "trade.in_progress"),
     ]
     assert [event.id for event in events] == sorted(event.id for event in events)
-    assert read_on(alice.id, position)[1] == []
+    assert read_next(alice.id, cursor)[1] == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
+def test_a_reader_gets_each_event_once_and_in_order_while_many_write() -> None:
     customers = [open_account(f"c{n}@example.com", Decimal("100000")) for n in range(3)]
     writing = threading.Event()
     writing.set()
@@ -76,7 +76,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
         finally:
             connection.close()
 
-    def turn() -> None:
+    def take_turns() -> None:
         try:
             while writing.is_set():
                 for trade in claim(*customers):
@@ -84,29 +84,29 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
         finally:
             connection.close()
 
-    placers, turner = [threading.Thread(target=place) for _ in range(3)], threading.Thread(target=turn)
-    for thread in [*placers, turner]:
+    placers, turn_taker = [threading.Thread(target=place) for _ in range(3)], threading.Thread(target=take_turns)
+    for thread in [*placers, turn_taker]:
         thread.start()
     cursors = {customer.id: Cursor(0, 0) for customer in customers}
     received: dict[int, list[reader.Event]] = {customer.id: [] for customer in customers}
 
     def read() -> None:
         for customer in customers:
-            cursors[customer.id], events = read_on(customer.id, cursors[customer.id])
+            cursors[customer.id], events = read_next(customer.id, cursors[customer.id])
             received[customer.id] += events
 
     while any(thread.is_alive() for thread in placers):
         read()
     writing.clear()
-    turner.join()
+    turn_taker.join()
     for _ in range(200):
         read()
     for customer in customers:
         change_ids = [event.cursor.change for event in received[customer.id]]
-        assert len(change_ids) == len(set(change_ids)), "no event twice"
+        assert len(change_ids) == len(set(change_ids)), "no event may come twice"
         assert set(change_ids) == set(
             StatusChange.objects.filter(customer_id=customer.id).values_list("id", flat=True)
-        ), "no event missed"
+        ), "no event may be missing"
         assert [event.id for event in received[customer.id]] == sorted(event.id for event in received[customer.id])
         statuses_of: dict[object, list[str]] = {}
         for event in received[customer.id]:
@@ -118,7 +118,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() -> None:
-    """A set's transaction gets its number at its first counter, and may reach another counter after someone else."""
+    """A batch's transaction gets its number at its first counter, but may reach a later counter after another one."""
     alice = open_account("alice@example.com", Decimal("1000"))
     place_trade(alice.id, "AAPL", "BUY", 1)
     begun, other_placed = threading.Event(), threading.Event()
@@ -139,21 +139,21 @@ def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() ->
     thread = threading.Thread(target=place_later)
     thread.start()
     assert begun.wait(20)
-    other, _ = place_trade(alice.id, "AAPL", "BUY", 2)
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     other_placed.set()
     thread.join()
     first, second, third = StatusChange.objects.filter(customer_id=alice.id).order_by("id")
     assert first.xact < numbers[0] < second.xact == third.xact
-    assert (second.trade_id, third.trade.sequence) == (other.id, 3)
+    assert (second.trade_id, third.trade.sequence) == (trade.id, 3)
     assert TradeCounter.objects.get(customer=alice).xact == second.xact
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("preparing", [(mails, "prepare"), (notice_mail, "_mail")], ids=["trades", "notices"])
-def test_events_do_not_wait_for_mails_that_are_beingprepared(
+def test_events_do_not_wait_for_mails_that_are_being_prepared(
     preparing: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Preparing them takes long where many trades end or a machine is busy."""
+    """Preparing mails takes long when many trades end or the machine is busy."""
     mails.find_ended()
     alice = open_account("alice@example.com", Decimal("1000"))
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
@@ -162,32 +162,32 @@ def test_events_do_not_wait_for_mails_that_are_beingprepared(
     claim(alice)
     find_ended_trades()
     TradeMail.objects.update(due_at=Now())
-    begun, go_on = threading.Event(), threading.Event()
+    begun, may_continue = threading.Event(), threading.Event()
     module, name = preparing
     prepare = getattr(module, name)
 
-    def slowly(*arguments: Any) -> Any:
+    def prepare_slowly(*arguments: Any) -> Any:
         begun.set()
-        go_on.wait(20)
+        may_continue.wait(20)
         return prepare(*arguments)
 
-    monkeypatch.setattr(module, name, slowly)
+    monkeypatch.setattr(module, name, prepare_slowly)
 
-    def work() -> None:
+    def send_notices() -> None:
         try:
             mails.mail_trades()
             notice_mail.send_notices()
         finally:
             connection.close()
 
-    working = threading.Thread(target=work)
-    working.start()
+    sender = threading.Thread(target=send_notices)
+    sender.start()
     assert begun.wait(20)
-    later, _ = place_trade(alice.id, "AAPL", "BUY", 1)
-    _, events = read_on(alice.id, Cursor(0, 0), 100)
-    go_on.set()
-    working.join()
-    assert later.id in {event.trade.id for event in events if event.trade}
+    next_trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    _, events = read_next(alice.id, Cursor(0, 0), 100)
+    may_continue.set()
+    sender.join()
+    assert next_trade.id in {event.trade.id for event in events if event.trade}
     assert [message.subject for message in mail.outbox] == ["Bought 1 AAPL at $10.00", "Deposit of $1,000.00"]
 
 

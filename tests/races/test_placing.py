@@ -1,4 +1,4 @@
-"""Simultaneous orders of one customer: the line has no gaps or duplicates, and follows the order of commits."""
+"""After simultaneous orders, a customer's line has no gaps or duplicates and follows the order of commits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
     return place_trade(customer.id, "AAPL", "BUY", quantity, key)
 
 
-def record(customer: Customer) -> None:
+def insert(customer: Customer) -> None:
     """Insert a trade within the caller's transaction."""
     trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
     assert transitions.insert_trades([Placing(trade, "test")]) == [True]
@@ -46,46 +46,50 @@ def line(customer: Customer) -> list[int]:
     return list(Trade.objects.filter(customer=customer).order_by("sequence").values_list("sequence", flat=True))
 
 
-def test_the_line_has_no_gap_at_any_instant_and_follows_the_order_of_answers(bob: Customer) -> None:
+def test_the_line_never_has_a_gap_and_follows_the_order_of_responses(bob: Customer) -> None:
     def place_several() -> list[tuple[float, float, int]]:
         placed = []
         for _ in range(TRADES_PER_THREAD):
-            began = time.monotonic()
+            started_at = time.monotonic()
             trade, _ = buy(bob)
-            placed.append((began, time.monotonic(), trade.sequence))
+            placed.append((started_at, time.monotonic(), trade.sequence))
         return placed
 
     with watching(violations) as watch:
-        placed = [timed for of_thread in together(*[place_several] * THREADS) for timed in of_thread]
+        placed = [
+            timed_trade for trades_of_thread in together(*[place_several] * THREADS) for timed_trade in trades_of_thread
+        ]
     # If number 5 had been committed before number 4, a reader between the two would have seen a gap.
     assert watch.checks > 1
     assert watch.seen == set()
     assert line(bob) == list(range(1, THREADS * TRADES_PER_THREAD + 1))
-    assert all(a < b for (_, ended, a), (began, _, b) in permutations(placed, 2) if ended < began)
+    assert all(
+        earlier < later for (_, ended, earlier), (started_at, _, later) in permutations(placed, 2) if ended < started_at
+    )
 
 
-def test_a_placing_within_a_transaction_is_of_no_set(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it led a set, the trades of others would be committed or undone with its own transaction."""
+def test_an_order_placed_within_a_transaction_leads_no_batch(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it led a batch, other customers' trades would be committed or rolled back with its own transaction."""
 
-    def lead(_: Any) -> bool:
-        raise AssertionError("a set was led inside a transaction")
+    def refuse_to_lead(_: Any) -> bool:
+        raise AssertionError("a batch was led inside a transaction")
 
     buy(bob)
-    monkeypatch.setattr(place, "insert_batched", lead)
-    inside = Open(lambda: buy(bob))
+    monkeypatch.setattr(place, "insert_batched", refuse_to_lead)
+    order = Open(lambda: buy(bob))
     assert line(bob) == [1]
-    inside.commit()
+    order.commit()
     assert line(bob) == [1, 2]
     with pytest.raises(AssertionError, match="led"):
         buy(bob)
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_a_placing_waits_for_the_customers_one_before_it_and_for_nobody_elses(
+def test_placing_waits_only_for_the_same_customers_previous_order(
     alice: Customer, bob: Customer, commits: bool
 ) -> None:
     buy(bob)
-    first = Open(lambda: record(bob))
+    first = Open(lambda: insert(bob))
     second = Running(lambda: buy(bob)[0].sequence)
     eventually(waiting)
     buy(alice)
@@ -95,7 +99,7 @@ def test_a_placing_waits_for_the_customers_one_before_it_and_for_nobody_elses(
     assert second.result() == (3 if commits else 2)
 
 
-def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lock(
+def test_the_checker_detects_numbers_drawn_without_the_counters_lock(
     bob: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     with connection.cursor() as cursor:
@@ -108,9 +112,9 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
         """
         unlocked = transitions.INSERT_TRADES[:begin] + drawn + transitions.INSERT_TRADES[end:]
         monkeypatch.setattr(transitions, "INSERT_TRADES", unlocked)
-        first = Open(lambda: record(bob))
+        first = Open(lambda: insert(bob))
         buy(bob)
-        assert [seen.split(":")[0] for seen in violations()] == ["a line has no gap"]
+        assert [violation.split(":")[0] for violation in violations()] == ["a line has no gap"]
         first.commit()
     finally:
         with connection.cursor() as cursor:
@@ -121,21 +125,21 @@ def test_simultaneous_trades_are_inserted_by_one_statement(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(bob)
-    sets: list[list[int]] = []
-    record_set = transitions.insert_trades
+    batches: list[list[int]] = []
+    insert_trades = transitions.insert_trades
 
-    def watched(placings: Sequence[Placing]) -> list[bool]:
-        if not sets:
-            time.sleep(0.5)  # so that the others arrive in the meantime
-        sets.append([placing.trade.quantity for placing in placings])
-        return record_set(placings)
+    def record_and_insert(placings: Sequence[Placing]) -> list[bool]:
+        if not batches:
+            time.sleep(0.5)  # so that the other orders arrive in the meantime
+        batches.append([placing.trade.quantity for placing in placings])
+        return insert_trades(placings)
 
-    monkeypatch.setattr(transitions, "insert_trades", watched)
+    monkeypatch.setattr(transitions, "insert_trades", record_and_insert)
     first = Running(lambda: buy(alice, 1))
     eventually(lambda: place.insert_batched.is_led)
     placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
     first.result()
-    assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all that arrived in the meantime"
+    assert [len(quantities) for quantities in batches] == [1, 6], "the first order alone, then all the others"
     assert len({trade.id for trade, _ in placed}) == 6
     assert (line(alice), line(bob)) == ([1, 2, 3, 4], [1, 2, 3, 4, 5])
     stored = {trade.id: (trade.sequence, trade.placed_at, trade.quantity) for trade in Trade.objects.all()}
@@ -143,8 +147,8 @@ def test_simultaneous_trades_are_inserted_by_one_statement(
     assert StatusChange.objects.filter(trade__in=[trade.id for trade, _ in placed], to_status="PLACED").count() == 6
 
 
-def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob: Customer) -> None:
-    """Processes share only the database, and so do these threads: each inserts its own sets."""
+def test_simultaneous_batches_of_several_processes_keep_every_line_in_order(alice: Customer, bob: Customer) -> None:
+    """Like processes, these threads share only the database: each inserts its own batches."""
     left_out: list[int] = []
 
     def process(number: int) -> None:
@@ -173,11 +177,11 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
         assert transactions == sorted(transactions), "the feed must show them in the order of the line"
 
 
-def test_a_repeated_key_affects_no_other_of_the_set(
+def test_a_repeated_key_affects_no_other_order_of_the_batch(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(alice, key="k")
-    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # as if both had looked before either was placed
+    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # as if neither had been placed yet
     trades = [
         Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
         for customer, key in ((alice, "k"), (bob, "k"))
@@ -194,19 +198,19 @@ def placing(customer: Customer, quantity: int = 1) -> Placing:
     return Placing(Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=quantity), "test")
 
 
-def test_a_customer_who_is_locked_holds_up_no_other_of_the_set(alice: Customer, bob: Customer) -> None:
+def test_a_locked_customer_delays_no_other_order_of_the_batch(alice: Customer, bob: Customer) -> None:
     buy(bob)
     lock = Open(lambda: list(Customer.objects.select_for_update().filter(id=alice.id)))
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert place.insert_set([placing(alice), placing(bob)]) == [False, True]
-    assert time.monotonic() - began < 1
-    alone = Running(lambda: buy(alice)[0].sequence)
+    assert time.monotonic() - started_at < 1
+    order = Running(lambda: buy(alice)[0].sequence)
     eventually(waiting)
     lock.commit()
-    assert alone.result() == 2, "it must go on as soon as the lock is gone"
+    assert order.result() == 2, "the order must continue as soon as the lock is released"
 
 
-def test_an_error_of_one_in_a_set_affects_no_other(alice: Customer, bob: Customer) -> None:
+def test_an_invalid_order_affects_no_other_of_the_batch(alice: Customer, bob: Customer) -> None:
     buy(bob)
     assert place.insert_set([placing(alice, 2**70), placing(bob)]) == [False, False]
     place.insert_alone([placing(bob)], None)
@@ -217,7 +221,7 @@ def test_an_error_of_one_in_a_set_affects_no_other(alice: Customer, bob: Custome
         place.insert_set([placing(alice, 2**70)])
 
 
-def test_trades_of_one_customer_have_times_that_grow_strictly(bob: Customer) -> None:
+def test_each_trade_of_a_customer_has_a_later_time_than_the_previous_one(bob: Customer) -> None:
     buy(bob)
     assert all(place.insert_set([placing(bob) for _ in range(50)]))
     together(*[lambda: buy(bob)] * 8)
@@ -226,8 +230,8 @@ def test_trades_of_one_customer_have_times_that_grow_strictly(bob: Customer) -> 
     assert all(trade.status_changes.get().at == trade.placed_at for trade in trades)
 
 
-def test_times_grow_although_the_clock_goes_back(bob: Customer) -> None:
-    """Simulates a failover to a database whose clock is behind."""
+def test_times_increase_although_the_clock_goes_back(bob: Customer) -> None:
+    """The clock goes back after a failover to a database whose clock is behind."""
     buy(bob)
     ahead = timezone.now() + timedelta(hours=1)
     with connection.cursor() as cursor:
@@ -238,7 +242,7 @@ def test_times_grow_although_the_clock_goes_back(bob: Customer) -> None:
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_a_list_read_on_from_the_last_ones_time_loses_nothing(bob: Customer, newest_first: bool) -> None:
+def test_paging_by_the_time_of_the_last_trade_misses_none(bob: Customer, newest_first: bool) -> None:
     buy(bob)
     assert all(place.insert_set([placing(bob) for _ in range(20)]))
     read: list[Trade] = []
@@ -255,24 +259,26 @@ def test_a_list_read_on_from_the_last_ones_time_loses_nothing(bob: Customer, new
     assert sorted(trade.sequence for trade in read) == list(range(1, 22))
 
 
-def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:
-    answers = together(*[lambda: buy(bob, key="k")] * COPIES)
-    assert sorted(replayed for _, replayed in answers) == [False] + [True] * (COPIES - 1)
-    assert {trade.id for trade, _ in answers} == {Trade.objects.get().id}
+def test_simultaneous_orders_with_one_key_are_one_trade(bob: Customer) -> None:
+    results = together(*[lambda: buy(bob, key="k")] * COPIES)
+    assert sorted(replayed for _, replayed in results) == [False] + [True] * (COPIES - 1)
+    assert {trade.id for trade, _ in results} == {Trade.objects.get().id}
     assert StatusChange.objects.count() == 1
-    # The losers have left no gap.
+    # The repetitions have left no gap.
     assert buy(bob)[0].sequence == 2
 
 
-def test_one_key_many_times_at_once_over_http_is_one_trade(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
-    answers = together(*[poster(api_of(bob), 3) for _ in range(COPIES)])
-    assert sorted(answer.status_code for answer in answers) == [200] * (COPIES - 1) + [201]
-    assert all(("Idempotent-Replayed" in answer) == (answer.status_code == 200) for answer in answers)
-    assert len({answer.content for answer in answers}) == 1
+def test_simultaneous_requests_with_one_key_over_http_are_one_trade(
+    bob: Customer, api_of: Callable[[Customer], Client]
+) -> None:
+    responses = together(*[poster(api_of(bob), 3) for _ in range(COPIES)])
+    assert sorted(response.status_code for response in responses) == [200] * (COPIES - 1) + [201]
+    assert all(("Idempotent-Replayed" in response) == (response.status_code == 200) for response in responses)
+    assert len({response.content for response in responses}) == 1
     assert line(bob) == [1]
 
 
-def test_different_terms_under_one_key_at_once_are_one_trade_and_refusals(bob: Customer) -> None:
+def test_of_simultaneous_orders_with_one_key_and_different_terms_one_is_placed(bob: Customer) -> None:
     results = outcomes(*[lambda quantity=quantity: buy(bob, quantity, "k") for quantity in range(1, COPIES + 1)])
     assert sum(isinstance(outcome.error, TradeKeyReused) for outcome in results) == COPIES - 1
     ((winner, replayed),) = [outcome.value for outcome in results if outcome.error is None]
@@ -280,14 +286,18 @@ def test_different_terms_under_one_key_at_once_are_one_trade_and_refusals(bob: C
     assert Trade.objects.get().quantity == winner.quantity
 
 
-def test_different_terms_under_one_key_at_once_over_http(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
-    answers = together(*[poster(api_of(bob), quantity) for quantity in range(1, COPIES + 1)])
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (COPIES - 1)
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"idempotency_key_reused"}
+def test_of_simultaneous_requests_with_one_key_and_different_terms_one_is_placed(
+    bob: Customer, api_of: Callable[[Customer], Client]
+) -> None:
+    responses = together(*[poster(api_of(bob), quantity) for quantity in range(1, COPIES + 1)])
+    assert sorted(response.status_code for response in responses) == [201] + [409] * (COPIES - 1)
+    assert {response.json()["code"] for response in responses if response.status_code == 409} == {
+        "idempotency_key_reused"
+    }
     assert line(bob) == [1]
 
 
-def test_one_key_of_many_customers_at_once_is_a_trade_of_each(alice: Customer, bob: Customer) -> None:
+def test_two_customers_can_use_the_same_key_simultaneously(alice: Customer, bob: Customer) -> None:
     before = Trade.objects.count()
     together(*[lambda: buy(alice, key="k"), lambda: buy(bob, key="k")] * 4)
     assert Trade.objects.count() == before + 2
@@ -305,7 +315,7 @@ def place_batch(customer: Customer, *quantities: int, key: str = "") -> list[tup
     return [(trade.sequence, replayed) for trade, replayed in placed]  # type: ignore[misc]
 
 
-def test_batches_at_once_stand_in_line_one_after_the_other(bob: Customer) -> None:
+def test_simultaneous_batches_are_placed_one_after_the_other(bob: Customer) -> None:
     with watching(violations) as watch:
         numbers = together(*[lambda: place_batch(bob, 1, 2, 3, 4, 5)] * THREADS)
     assert watch.seen == set()
@@ -315,27 +325,27 @@ def test_batches_at_once_stand_in_line_one_after_the_other(bob: Customer) -> Non
     assert line(bob) == list(range(1, THREADS * 5 + 1))
 
 
-def test_one_batch_many_times_at_once_is_placed_once(bob: Customer) -> None:
-    answers = together(*[lambda: place_batch(bob, 1, 2, 3, key="k")] * THREADS)
+def test_simultaneous_repetitions_of_a_batch_place_it_once(bob: Customer) -> None:
+    results = together(*[lambda: place_batch(bob, 1, 2, 3, key="k")] * THREADS)
     assert line(bob) == [1, 2, 3]
-    assert {tuple(number for number, _ in answer) for answer in answers} == {(1, 2, 3)}
-    assert sorted(replayed for answer in answers for _, replayed in answer) == [False] * 3 + [True] * (THREADS - 1) * 3
+    assert {tuple(number for number, _ in result) for result in results} == {(1, 2, 3)}
+    assert sorted(replayed for result in results for _, replayed in result) == [False] * 3 + [True] * (THREADS - 1) * 3
 
 
-def test_a_key_that_another_request_takes_meanwhile_costs_the_rest_of_a_batch_nothing(
+def test_a_key_that_another_request_uses_first_affects_no_other_trade_of_a_batch(
     bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(bob)
     check = place.check_order
-    taken: list[str] = []
+    used_keys: list[str] = []
 
-    def take(*args: Any) -> Placing:
-        if not taken:
-            taken.append("k2")
+    def use_key_first(*args: Any) -> Placing:
+        if not used_keys:
+            used_keys.append("k2")
             Running(lambda: buy(bob, 2, key="k2")).result()
         return check(*args)
 
-    monkeypatch.setattr(batch, "check_order", take)
+    monkeypatch.setattr(batch, "check_order", use_key_first)
     assert place_batch(bob, 1, 2, 3, key="k") == [(3, False), (2, True), (4, False)]
     assert line(bob) == [1, 2, 3, 4]
 
@@ -354,15 +364,15 @@ def test_a_batch_waits_only_for_its_own_customers_lock(alice: Customer, bob: Cus
 def test_a_batch_with_an_unknown_commit_is_not_placed_twice(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     buy(bob)
     insert_trades = transitions.insert_trades
-    lost: list[int] = []
+    lost_responses: list[int] = []
 
-    def insert_and_lose_the_answer(placings: Sequence[Placing]) -> list[bool]:
+    def insert_and_lose_response(placings: Sequence[Placing]) -> list[bool]:
         inserted = insert_trades(placings)
-        if not lost:
-            lost.append(len(placings))
+        if not lost_responses:
+            lost_responses.append(len(placings))
             raise OperationalError("the connection broke after the commit")
         return inserted
 
-    monkeypatch.setattr(transitions, "insert_trades", insert_and_lose_the_answer)
+    monkeypatch.setattr(transitions, "insert_trades", insert_and_lose_response)
     assert place_batch(bob, 1, 2, 3) == [(2, False), (3, False), (4, False)]
-    assert (lost, line(bob)) == ([3], [1, 2, 3, 4])
+    assert (lost_responses, line(bob)) == ([3], [1, 2, 3, 4])

@@ -1,4 +1,4 @@
-"""Simultaneous reports of the exchange, including contradictory ones."""
+"""Simultaneous reports from the exchange settle a trade once, even if they contradict each other."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def callback(*bodies: dict[str, Any]) -> Callable[[], Any]:
     return lambda: client.post("/exchange/callbacks", body, "application/json").status_code
 
 
-def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
+def test_simultaneous_copies_of_a_report_are_stored_and_settled_once(alice: Customer, in_flight: Trade) -> None:
     report = report_body(in_flight, Status.FILLED, Decimal(100))
     together(*[lambda: store_reports([report, report], Report.Source.CALLBACK)] * COPIES)
     assert Report.objects.filter(trade_id=in_flight.id).count() == 1
@@ -52,23 +52,25 @@ def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Cu
     assert Balance.objects.get(customer=alice).amount == 700
 
 
-def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: Customer, in_flight: Trade) -> None:
+def test_simultaneous_copies_of_a_callback_settle_once_during_turns(alice: Customer, in_flight: Trade) -> None:
     report = report_body(in_flight, Status.FILLED, Decimal(100))
-    answers = together(*[callback(report) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
-    assert answers[:COPIES] == [204] * COPIES
+    responses = together(*[callback(report) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
+    assert responses[:COPIES] == [204] * COPIES
     claim(alice)
     assert Report.objects.get(trade_id=in_flight.id).outcome == Outcome.SETTLED
     assert Posting.objects.filter(cause=in_flight.id).count() == 2
     assert Balance.objects.get(customer=alice).amount == 700
 
 
-def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_in_flight: list[Trade]) -> None:
+def test_simultaneous_callbacks_with_the_same_reports_in_opposite_order_store_them_once(
+    crowd_in_flight: list[Trade],
+) -> None:
     reports = [report_body(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
     together(*[callback(*reports), callback(*reversed(reports))] * 5)
     assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(reports)
 
 
-def test_of_contradicting_simultaneous_reports_one_settles_and_the_others_are_stored(
+def test_of_simultaneous_contradicting_reports_one_is_settled_and_all_are_stored(
     alice: Customer, in_flight: Trade
 ) -> None:
     reports = [report_body(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]

@@ -1,4 +1,4 @@
-"""Turns of the same customers at once, with placings, reports and each other."""
+"""Simultaneous turns for the same customers, while orders and reports arrive."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ from trades.place import place_trade
 from trades.report import store_reports
 from trades.turn import take_turn
 
-TURNS_AT_ONCE = 6
+TURNS = 6
 TRADES_EACH = 10
 
 
@@ -33,25 +33,25 @@ def buy(customer: Customer) -> Trade:
     return place_trade(customer.id, "AAPL", "BUY", 1)[0]
 
 
-def test_many_turns_at_once_claim_one_trade(alice: Customer) -> None:
+def test_simultaneous_turns_claim_one_trade(alice: Customer) -> None:
     first, _ = buy(alice), buy(alice)
-    claimed = together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
-    assert sorted(map(len, claimed)) == [0] * (TURNS_AT_ONCE - 1) + [1]
+    claimed = together(*[lambda: claim(alice)] * TURNS)
+    assert sorted(map(len, claimed)) == [0] * (TURNS - 1) + [1]
     assert [trade for trades in claimed for trade in trades] == [first]
     assert Balance.objects.get(customer=alice).held == 1000
 
 
-def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
+def test_simultaneous_turns_settle_a_report_once(alice: Customer) -> None:
     trade = buy(alice)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
-    together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
+    together(*[lambda: claim(alice)] * TURNS)
     assert Posting.objects.filter(cause=trade.id).count() == 2
     assert StatusChange.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
     assert Balance.objects.get(customer=alice).amount == 900
 
 
-def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promise(crowd: list[Customer]) -> None:
+def test_simultaneous_turns_orders_and_reports_keep_every_promise(crowd: list[Customer]) -> None:
     all_final = threading.Event()
 
     def place(customer: Customer) -> None:
@@ -92,7 +92,7 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
     assert Balance.objects.filter(held=0).count() == CUSTOMERS
 
 
-def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -> None:
+def test_simultaneous_turns_in_opposite_order_do_not_deadlock(crowd: list[Customer]) -> None:
     for customer in crowd:
         buy(customer)
     claims = outcomes(*[lambda: claim(*crowd), lambda: claim(*reversed(crowd))] * 4)
@@ -100,42 +100,42 @@ def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -
     assert sum(len(outcome.value) for outcome in claims) == CUSTOMERS
 
 
-def test_a_locked_customer_blocks_no_other_customers_turn(
+def test_a_locked_customer_does_not_block_other_customers_turns(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
-    stuck_trade, other = buy(alice), buy(bob)
-    stuck = Open(lambda: ledger.open_books([alice.id]))
+    alices_trade, bobs_trade = buy(alice), buy(bob)
+    lock = Open(lambda: ledger.open_books([alice.id]))
     try:
         together(lambda: take_turn([alice.id, bob.id], "test"))
-        other.refresh_from_db()
-        stuck_trade.refresh_from_db()
-        assert (other.status, stuck_trade.status) == (Status.IN_PROGRESS, Status.PLACED)
+        bobs_trade.refresh_from_db()
+        alices_trade.refresh_from_db()
+        assert (bobs_trade.status, alices_trade.status) == (Status.IN_PROGRESS, Status.PLACED)
         place_trade(alice.id, "AAPL", "BUY", 1)  # placing does not wait either
     finally:
-        stuck.roll_back()
+        lock.roll_back()
     take_turn([alice.id, bob.id], "test")
-    stuck_trade.refresh_from_db()
-    assert stuck_trade.status == Status.IN_PROGRESS
+    alices_trade.refresh_from_db()
+    assert alices_trade.status == Status.IN_PROGRESS
     received = [entry["tradeId"] for entry in exchange.record()]
-    assert received.count(str(stuck_trade.id)) == received.count(str(other.id)) == 1
+    assert received.count(str(alices_trade.id)) == received.count(str(bobs_trade.id)) == 1
 
 
 def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
-    assert together(*[lambda: lane.ring([alice.id])] * TURNS_AT_ONCE) == [True] * TURNS_AT_ONCE
+    assert together(*[lambda: lane.ring([alice.id])] * TURNS) == [True] * TURNS
     assert lane.broker().llen(lane.queue_key(lane.lane_of(alice.id))) == 1
 
 
-def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:
+def test_a_duplicated_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:
     trade = buy(alice)
     turns: list[list[int]] = []
 
-    def note_and_take_turn(customer_ids: Collection[int], by: str) -> None:
+    def record_and_take_turn(customer_ids: Collection[int], by: str) -> None:
         turns.append(list(customer_ids))
         take_turn(customer_ids, by)
 
-    monkeypatch.setattr(tasks, "take_turn", note_and_take_turn)
+    monkeypatch.setattr(tasks, "take_turn", record_and_take_turn)
     alices_lane = lane.lane_of(alice.id)
-    together(*[lambda: tasks.turn(lane=alices_lane, from_a_newer_release=True)] * TURNS_AT_ONCE)
+    together(*[lambda: tasks.turn(lane=alices_lane, from_a_newer_release=True)] * TURNS)
     assert turns == [[alice.id]]
     (entry,) = [entry for entry in exchange.record() if entry["tradeId"] == str(trade.id)]
     assert entry["timesReceived"] == 1
@@ -159,43 +159,43 @@ def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: py
 
     together(ring, listen, listen)
     remaining = take_rung_customers(0)
-    # Customers who remain in the set were rung for after it was last read; another turn takes them.
+    # A ring may arrive after the last collection. Its customers remain in the set for the next turn.
     assert set(rung) | set(remaining) == {customer.id for customer in crowd}
 
 
-def test_two_simultaneous_sweeps_ask_and_ring_once(
+def test_simultaneous_sweeps_ask_about_each_trade_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(customer) for customer in crowd]
     take_turn([customer.id for customer in crowd], "test")
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2026-01-01T00:00Z")
-    asked_for: list[Any] = []
+    asked_ids: list[Any] = []
     ask = sweep.gateway.ask_with_time
 
-    def note_and_ask(trade_id: UUID) -> Any:
-        asked_for.append(trade_id)
+    def record_and_ask(trade_id: UUID) -> Any:
+        asked_ids.append(trade_id)
         return ask(trade_id)
 
-    monkeypatch.setattr(sweep.gateway, "ask_with_time", note_and_ask)
-    counts = together(*[sweep.ask_exchange] * TURNS_AT_ONCE)
+    monkeypatch.setattr(sweep.gateway, "ask_with_time", record_and_ask)
+    counts = together(*[sweep.ask_exchange] * TURNS)
     assert sum(counts) == CUSTOMERS
-    assert sorted(asked_for) == sorted(trade.id for trade in trades)
+    assert sorted(asked_ids) == sorted(trade.id for trade in trades)
 
 
-def test_two_sweeps_that_take_turns_claim_once(
+def test_simultaneous_sweeps_that_take_turns_claim_each_trade_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(customer) for customer in crowd for _ in range(2)]
     monkeypatch.setattr(sweep, "RING_AFTER_SECONDS", 0)
     monkeypatch.setattr(sweep, "ACT_AFTER_SECONDS", 0)
-    together(*[lambda: sweep.ring_for_waiting("test")] * TURNS_AT_ONCE)
+    together(*[lambda: sweep.ring_for_waiting("test")] * TURNS)
     trade_ids = {str(trade.id) for trade in trades}
     received = [entry for entry in exchange.record() if entry["tradeId"] in trade_ids]
     assert [entry["timesReceived"] for entry in received] == [1] * CUSTOMERS
     assert Trade.objects.filter(status=Status.IN_PROGRESS).count() == CUSTOMERS
 
 
-# -- the checker without the constraints, and the constraints without the code that heeds them
+# -- the checker and the constraints detect what the code prevents
 
 
 def unlocked_books(all_have_read: threading.Barrier) -> Callable[[Any], Books]:
@@ -210,25 +210,23 @@ def unlocked_books(all_have_read: threading.Barrier) -> Callable[[Any], Books]:
     return open_books
 
 
-def test_the_checker_sees_books_that_are_opened_without_the_lock(
+def test_the_checker_detects_books_opened_without_the_lock(
     bob: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     from accounts import funding
 
     monkeypatch.setattr(funding, "open_books", unlocked_books(threading.Barrier(2)))
     together(*[lambda: funding.withdraw(bob.id, Decimal(300))] * 2)
-    assert {seen.split(":")[0] for seen in violations()} == {
+    assert {violation.split(":")[0] for violation in violations()} == {
         "cash is the sum of its postings",
         "each posting follows the one before",
     }
 
 
-READ_WORK_DESPITE_ONE_IN_FLIGHT = queries.READ_WORK.replace(
-    "status = 'IN PROGRESS'", "status = 'a status that there is not'"
-)
+READ_WORK_DESPITE_ONE_IN_FLIGHT = queries.READ_WORK.replace("status = 'IN PROGRESS'", "status = 'no such status'")
 
 
-def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
     monkeypatch.setattr(queries, "READ_WORK", READ_WORK_DESPITE_ONE_IN_FLIGHT)
@@ -238,7 +236,7 @@ def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch
     assert rows("SELECT held FROM accounts_position WHERE customer_id = %s", alice.id) == [(1,)]
 
 
-def test_the_checker_sees_a_second_trade_in_flight(
+def test_the_checker_detects_a_second_trade_in_flight(
     alice: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
@@ -251,7 +249,7 @@ def test_the_checker_sees_a_second_trade_in_flight(
         with watching(violations) as watch:
             claim(alice)
             claim(alice)
-        assert "one trade in flight" in {seen.split(":")[0] for seen in watch.seen}
+        assert "one trade in flight" in {violation.split(":")[0] for violation in watch.seen}
         second = Trade.objects.filter(status=Status.IN_PROGRESS).latest("sequence")
         send_report(second, Status.REJECTED)
         claim(alice)
@@ -261,16 +259,16 @@ def test_the_checker_sees_a_second_trade_in_flight(
 
 
 def test_locks_in_different_orders_deadlock(crowd: list[Customer], breaks_a_promise: None) -> None:
-    """Shows why the order of locks is fixed: otherwise the database must resolve a deadlock."""
+    """Without a fixed order of locks, the database must resolve a deadlock."""
     first, second = crowd[0].id, crowd[1].id
-    both_hold_one = threading.Barrier(2)
+    each_holds_one = threading.Barrier(2)
 
     def lock(*ids: int) -> None:
         from django.db import transaction
 
         with transaction.atomic():
             ledger.open_books([ids[0]])
-            both_hold_one.wait(5)
+            each_holds_one.wait(5)
             ledger.open_books([ids[1]])
 
     results = outcomes(lambda: lock(first, second), lambda: lock(second, first))
@@ -278,7 +276,7 @@ def test_locks_in_different_orders_deadlock(crowd: list[Customer], breaks_a_prom
     assert "deadlock" in str(next(outcome.error for outcome in results if outcome.error))
 
 
-def test_a_turn_that_settles_a_stock_and_claims_a_sell_of_it_keeps_both(alice: Customer) -> None:
+def test_one_turn_can_settle_a_buy_and_claim_a_sell_of_the_same_stock(alice: Customer) -> None:
     bought = buy(alice)
     place_trade(alice.id, "AAPL", "SELL", 11)
     claim(alice)

@@ -27,7 +27,7 @@ CONFIGURATION = PROJECT / "deploy/haproxy.cfg"
 
 
 class Balancer:
-    """HAProxy with the configuration that we ship, its addresses filled in."""
+    """HAProxy with the configuration that we ship, completed with the test's addresses."""
 
     def __init__(self, folder: Path, port: int, **more: str) -> None:
         self.port, self._folder, self._more = port, folder, more
@@ -39,7 +39,7 @@ class Balancer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def start(self, web: list[str], stream: str) -> None:
-        """Start it in front of these processes, and wait until its health checks find each `web` up."""
+        """Start HAProxy in front of these processes, and wait until its health checks find each `web` up."""
         addresses = {
             "LISTEN": f"{LOOPBACK}:{self.port}",
             "WEB_1": web[0],
@@ -55,7 +55,7 @@ class Balancer:
             self._process = subprocess.Popen(
                 [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log
             )
-        until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
+        wait_until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -73,8 +73,8 @@ class Balancer:
         """Return how many requests each `web` has received so far."""
         return Counter({row["svname"]: int(row["stot"]) for row in self._rows("web")})
 
-    def most_at_once(self, backend: str) -> int:
-        """Return how many requests of a backend any `web` has had at once."""
+    def concurrent_requests_max(self, backend: str) -> int:
+        """Return the most concurrent requests of a backend that any `web` has had."""
         return max(int(row["smax"]) for row in self._rows(backend))
 
     def _rows(self, backend: str) -> list[dict[str, str]]:
@@ -86,13 +86,13 @@ class Balancer:
         return [row for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND"]
 
 
-def until(condition: Callable[[], bool], seconds_max: float, explain: Callable[[], Any] = str) -> float:
-    """Wait for a condition; return how many seconds that took."""
-    began = time.monotonic()
+def wait_until(condition: Callable[[], bool], seconds_max: float, explain: Callable[[], Any] = str) -> float:
+    """Wait until the condition is true; return how many seconds that took."""
+    started_at = time.monotonic()
     while not condition():
-        assert time.monotonic() < began + seconds_max, explain()
+        assert time.monotonic() < started_at + seconds_max, explain()
         time.sleep(0.05)
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 @contextmanager

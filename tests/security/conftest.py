@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests of this folder."""
+"""Fixtures shared by the security tests."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _static_files_by_their_names(settings: Any) -> None:
-    """Refer to static files by their plain names, because none were collected."""
+def _plain_static_file_names(settings: Any) -> None:
+    """Use the plain names of static files, because none were collected."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}

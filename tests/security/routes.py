@@ -26,7 +26,7 @@ class Route:
 
 
 def api_routes() -> list[Route]:
-    """Return the routes that a program calls with a token."""
+    """Return the API routes that require a token."""
     return [route for route in routes() if route.path.startswith("/api/") and route.path not in OPEN_TO_ALL]
 
 

@@ -18,8 +18,8 @@ from standardwebhooks import Webhook
 
 from local.harness import Brokerage
 from local.ports import LOOPBACK
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
-from tests.security.test_behind_the_balancer import OUTSIDE, PLACING, REQUEST_SECONDS_MAX, ask, head
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
+from tests.security.test_behind_the_balancer import OUTSIDE, PLACING, REQUEST_SECONDS_MAX, get_status, head
 
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
@@ -64,7 +64,7 @@ def response_to(balancer: Balancer, request: bytes, source: str = LOOPBACK) -> t
         ("/alpaca/v2/orders", "application/json", {"code", "message"}),
     ],
 )
-def test_its_own_errors_have_the_shape_of_the_api(
+def test_the_balancers_errors_have_the_format_of_the_api(
     balancer: Balancer, token: str, path: str, kind: str, keys: set[str]
 ) -> None:
     def head_of(*lines: str) -> bytes:
@@ -83,38 +83,38 @@ def test_its_own_errors_have_the_shape_of_the_api(
     assert response_to(balancer, chunks)[:2] == (413, kind)
 
 
-def test_an_address_over_its_limit_is_refused_and_others_are_not(balancer: Balancer, token: str) -> None:
+def test_only_the_address_over_its_limit_is_refused(balancer: Balancer, token: str) -> None:
     crowd = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.8", 0))
 
     def statuses(path: str, count: int) -> Counter[tuple[int, str | None]]:
         counts: Counter[tuple[int, str | None]] = Counter()
         for _ in range(count):
             crowd.request("GET", path)
-            answer = crowd.getresponse()
-            body = answer.read()
-            if answer.status == 429:
+            response = crowd.getresponse()
+            body = response.read()
+            if response.status == 429:
                 assert json.loads(body)["code"] in {"throttled", 42910000}
-            counts[answer.status, answer.headers["Content-Type"] if answer.status == 429 else None] += 1
+            counts[response.status, response.headers["Content-Type"] if response.status == 429 else None] += 1
         return counts
 
-    began = time.monotonic()
+    started_at = time.monotonic()
     first = statuses("/healthz", REQUESTS_OF_AN_ADDRESS_MAX)
-    if time.monotonic() - began < 8:  # a slow machine never reaches the limit
+    if time.monotonic() - started_at < 8:  # a slow machine does not reach the limit
         assert first == {(200, None): REQUESTS_OF_AN_ADDRESS_MAX}
         assert statuses("/api/v1/balance", 20)[429, "application/problem+json"] >= 19
         assert statuses("/alpaca/v2/account", 20)[429, "application/json"] >= 19
     crowd.close()
-    assert ask(balancer, "/healthz") == ask(balancer, "/healthz", OUTSIDE) == 200
+    assert get_status(balancer, "/healthz") == get_status(balancer, "/healthz", OUTSIDE) == 200
 
 
-def test_its_own_errors_outside_the_apis_are_problem_details(balancer: Balancer, token: str) -> None:
-    """Bytes that are no HTTP at all are not tested: HAProxy 2.6 answers them with its built-in page."""
+def test_the_balancers_errors_outside_the_apis_are_problem_details(balancer: Balancer, token: str) -> None:
+    """Bytes that are not HTTP are not tested, because HAProxy 2.6 answers them with its built-in page."""
     status, kind, body = response_to(balancer, f"GET /admin/ HTTP/1.1\r\nHost: {LOOPBACK}\r\n\r\n".encode(), OUTSIDE)
     assert (status, kind, body["status"]) == (404, "application/problem+json", 404)
 
 
-def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, token: str) -> None:
-    """The exchange signs the whole body, however many pieces it arrives in."""
+def test_a_chunked_callback_is_accepted(brokerage: Brokerage, balancer: Balancer, token: str) -> None:
+    """The exchange's signature covers the whole body, however many chunks it arrives in."""
     urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 60_000})
     try:
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "chunked-callback"}
@@ -128,7 +128,7 @@ def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, 
                 assert row
                 return row
 
-            until(lambda: status()[1] == "IN PROGRESS", 20)
+            wait_until(lambda: status()[1] == "IN PROGRESS", 20)
             report = {"tradeId": status()[0], "status": "REJECTED", "reasonCode": "exchange_error", "reason": "No."}
             unfilled = dict.fromkeys(("price", "amount", "executionId", "executedAt"))
             body, at = json.dumps({"reports": [report | PLACING | unfilled]}), datetime.now(UTC)
@@ -141,8 +141,8 @@ def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, 
             }
             pieces = [body[:20].encode(), body[20:].encode()]
             pool = urllib3.HTTPConnectionPool(LOOPBACK, balancer.port)
-            answer = pool.urlopen("POST", "/exchange/callbacks", iter(pieces), signed, chunked=True)
-            assert answer.status == 204, answer.data
-            until(lambda: status()[1:] == ("REJECTED", "exchange_error"), 20)
+            response = pool.urlopen("POST", "/exchange/callbacks", iter(pieces), signed, chunked=True)
+            assert response.status == 204, response.data
+            wait_until(lambda: status()[1:] == ("REJECTED", "exchange_error"), 20)
     finally:
         urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")

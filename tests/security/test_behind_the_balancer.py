@@ -1,4 +1,4 @@
-"""The unmodified deploy/haproxy.cfg before two real `web` processes: what it shields them from, and failover."""
+"""The unmodified deploy/haproxy.cfg shields two real `web` processes from bad clients, and fails over between them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ import urllib3
 
 from local.harness import Brokerage
 from local.ports import LOOPBACK
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
 from tests.stories.test_streams import Reader
 
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
 REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
-ANSWER_SECONDS_MAX = 5.0  # generous, for a busy machine; a blocked request would take longer than the timeout above
+ANSWER_SECONDS_MAX = 5.0  # generous for a busy machine; a blocked request would exceed the timeout above
 STRANGERS_A_MINUTE = 30
 EMAIL, PASSWORD = "slow@example.com", "correct horse battery"
 OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHANGE
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
-CUT_OFF = 0  # in place of a status
+CUT_OFF = 0  # instead of a status
 TRADES = 16
-SLOW_MAX = 4  # requests that take long, at once in a `web` with 16 threads
+SLOW_MAX = 4  # concurrent slow requests per `web`, which has 16 threads
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def token(brokerage: Brokerage) -> str:
 @pytest.fixture
 def client(balancer: Balancer, token: str) -> urllib3.HTTPConnectionPool:
     """Return a customer's API client, once every `web` is up."""
-    until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
+    wait_until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
     return urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=8, retries=False, timeout=20, headers={"Authorization": f"Bearer {token}"}
     )
@@ -76,7 +76,7 @@ def place(client: urllib3.HTTPConnectionPool, key: str) -> int:
     ).status
 
 
-def ask(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -> int:
+def get_status(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -> int:
     """Send a GET from this address; return the status."""
     connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=(source, 0))
     try:
@@ -109,17 +109,17 @@ class Trickle(threading.Thread):
     def __init__(self, port: int, sent: tuple[bytes, bytes]) -> None:
         super().__init__(daemon=True)
         self._port, (self._sent_first, self._sent_repeatedly) = port, sent
-        self.answer, self.seconds, self.stop = b"", 0.0, False
+        self.response, self.seconds, self.stop = b"", 0.0, False
 
     def run(self) -> None:
-        began = time.monotonic()
+        started_at = time.monotonic()
         with socket.create_connection((LOOPBACK, self._port), 5) as client:
             client.sendall(self._sent_first)
             client.settimeout(0.5)
             while not self.stop:
                 try:
                     received = client.recv(1000)
-                    self.answer += received
+                    self.response += received
                     if not received:
                         break
                 except TimeoutError:
@@ -129,72 +129,72 @@ class Trickle(threading.Thread):
                         break
                 except OSError:
                     break
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - started_at
 
 
-def test_slow_bodies_block_nobody_and_are_disconnected(
+def test_clients_with_slow_bodies_are_disconnected_and_block_no_others(
     balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str, record_property: Callable[[str, object], None]
 ) -> None:
     reader = Reader(f"{balancer.url}/api/v1/events", token)
     reader.start()
-    until(lambda: reader.opened == 1, 5)
+    wait_until(lambda: reader.times_opened == 1, 5)
     crowd = [Trickle(balancer.port, sent) for sent in slow_clients(token) * 12]
     for slow in crowd:
         slow.start()
     seconds = []
     deadline = time.monotonic() + REQUEST_SECONDS_MAX + 5
     while any(slow.is_alive() for slow in crowd):
-        assert time.monotonic() < deadline, [slow.answer for slow in crowd if slow.is_alive()]
-        began = time.monotonic()
+        assert time.monotonic() < deadline, [slow.response for slow in crowd if slow.is_alive()]
+        started_at = time.monotonic()
         assert place(client, str(uuid4())) == 201
-        seconds.append(time.monotonic() - began)
+        seconds.append(time.monotonic() - started_at)
         time.sleep(0.1)
     figures = f"{len(crowd)} slow bodies, {len(seconds)} placings of others, the slowest took {max(seconds):.3f} s"
     record_property("figures", f"balancer: {figures}")
     assert max(seconds) < ANSWER_SECONDS_MAX, figures
-    assert {slow.answer[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
+    assert {slow.response[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
     assert min(slow.seconds for slow in crowd) > REQUEST_SECONDS_MAX - 1
-    # An event stream, which no request timeout may cut off, went on in the meantime.
-    until(lambda: len(reader.events) >= len(seconds), 5)
-    assert reader.opened == 1
+    # An event stream, which no request timeout may cut off, continued in the meantime.
+    wait_until(lambda: len(reader.events) >= len(seconds), 5)
+    assert reader.times_opened == 1
     reader.stop = True
 
 
-def test_a_body_too_large_is_refused_at_once(balancer: Balancer, token: str) -> None:
+def test_a_body_that_is_too_large_is_refused_immediately(balancer: Balancer, token: str) -> None:
     announced = head(token, "Content-Length: 10000000000") + b"{"
     not_announced = head(token, "Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
     for request in (announced, not_announced):
-        began = time.monotonic()
+        started_at = time.monotonic()
         with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
             client.sendall(request)
             assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
-        assert time.monotonic() - began < ANSWER_SECONDS_MAX
+        assert time.monotonic() - started_at < ANSWER_SECONDS_MAX
     with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
         client.sendall(head(token, f"X-Large: {'x' * 17_000}", "Content-Length: 0"))
         assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_body_in_chunks_is_read_and_each_answer_has_its_requests_id(balancer: Balancer, token: str) -> None:
+def test_a_chunked_body_is_read_and_each_response_has_one_request_id(balancer: Balancer, token: str) -> None:
     order = json.dumps(PLACING).encode()
-    part, rest = order[:9], order[9:]
-    chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(part), part, len(rest), rest)
+    first_chunk, second_chunk = order[:9], order[9:]
+    chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(first_chunk), first_chunk, len(second_chunk), second_chunk)
     expected = {
         head(token, "Transfer-Encoding: chunked", "Connection: close") + chunks: b"201",
-        head(token, "Content-Length: 10000000000", "Connection: close") + b"{": b"413",  # the balancer's own answer
+        head(token, "Content-Length: 10000000000", "Connection: close") + b"{": b"413",  # the balancer's own response
     }
     for request, status in expected.items():
         with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
             client.sendall(request)
-            answer = b"".join(iter(lambda client=client: client.recv(65536), b""))  # type: ignore[misc]
-        assert answer.startswith(b"HTTP/1.1 " + status), answer
-        assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", answer)) == 1, answer
+            response = b"".join(iter(lambda client=client: client.recv(65536), b""))  # type: ignore[misc]
+        assert response.startswith(b"HTTP/1.1 " + status), response
+        assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", response)) == 1, response
 
 
 def test_internal_addresses_are_404_from_outside(balancer: Balancer) -> None:
     for path in ("/admin/", "/admin", "/%61dmin/login/", "/metrics", "/%6Detrics", "/readyz", "/exchange/callbacks"):
-        assert ask(balancer, path, OUTSIDE) == 404, path
-        assert ask(balancer, path) in ({404} if path == "/admin" else {200, 302, 405}), path
-    assert ask(balancer, "/healthz", OUTSIDE) == 200
+        assert get_status(balancer, path, OUTSIDE) == 404, path
+        assert get_status(balancer, path) in ({404} if path == "/admin" else {200, 302, 405}), path
+    assert get_status(balancer, "/healthz", OUTSIDE) == 200
 
 
 def test_requests_are_distributed_over_all_web_processes(
@@ -210,10 +210,10 @@ def test_requests_are_distributed_over_all_web_processes(
 def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
     brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str
 ) -> None:
-    """To take it out would end every stream, though no other server could serve them."""
+    """Taking it out of service would end every stream, although no other server could serve them."""
     reader = Reader(f"{balancer.url}/api/v1/events", token)
     reader.start()
-    until(lambda: reader.opened == 1, 10)
+    wait_until(lambda: reader.times_opened == 1, 10)
     stream = psutil.Process(brokerage.processes()["stream.1"])
     busy = [stream, *stream.children(recursive=True)]
     for process in busy:
@@ -222,14 +222,12 @@ def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
     for process in busy:
         process.resume()
     assert place(client, str(uuid4())) == 201
-    until(lambda: len(reader.events) > 0, 10)
-    assert reader.opened == 1
+    wait_until(lambda: len(reader.events) > 0, 10)
+    assert reader.times_opened == 1
     reader.stop = True
 
 
-def test_requests_that_take_long_leave_threads_to_the_others(
-    balancer: Balancer, client: urllib3.HTTPConnectionPool
-) -> None:
+def test_slow_requests_leave_threads_for_others(balancer: Balancer, client: urllib3.HTTPConnectionPool) -> None:
     guesser = urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=40, retries=False, timeout=30, source_address=("127.0.0.67", 0)
     )
@@ -240,23 +238,23 @@ def test_requests_that_take_long_leave_threads_to_the_others(
 
     with ThreadPoolExecutor(40) as pool:
         guesses = [pool.submit(guess, number) for number in range(40)]
-        while not all(each.done() for each in guesses):
+        while not all(attempt.done() for attempt in guesses):
             assert client.request("GET", "/api/v1/balance").status == 200
-    assert {each.result() for each in guesses} <= {401, 429, 503}
-    assert balancer.most_at_once("slow") == SLOW_MAX
+    assert {attempt.result() for attempt in guesses} <= {401, 429, 503}
+    assert balancer.concurrent_requests_max("slow") == SLOW_MAX
 
 
-def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balancer) -> None:
-    def forged(number: int, source: str) -> int:
+def test_forged_address_headers_are_ignored(brokerage: Brokerage, balancer: Balancer) -> None:
+    def request_with_forged_header(number: int, source: str) -> int:
         claimed = f"203.0.113.{number % 250}"
         header = ("X__Forwarded__For", "X_Forwarded_For", "Forwarded", "X__Real__IP")[number % 4]
-        return ask(balancer, "/api/v1/balance", source, **{header: claimed})
+        return get_status(balancer, "/api/v1/balance", source, **{header: claimed})
 
     # Even if a minute ends in between, one of the two minutes has more requests than the limit.
-    answers = Counter(forged(number, "127.0.0.5") for number in range(2 * STRANGERS_A_MINUTE + 2))
-    assert set(answers) == {401, 429}
-    # The client whose address others claim is not limited for that.
-    assert ask(balancer, "/api/v1/balance", "127.0.0.6", X__Forwarded__For="127.0.0.5") == 401
+    statuses = Counter(request_with_forged_header(number, "127.0.0.5") for number in range(2 * STRANGERS_A_MINUTE + 2))
+    assert set(statuses) == {401, 429}
+    # The client whose address is forged must not be limited.
+    assert get_status(balancer, "/api/v1/balance", "127.0.0.6", X__Forwarded__For="127.0.0.5") == 401
 
     connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.7", 0))
     body = json.dumps({"email": EMAIL, "password": PASSWORD, "name": "test"})
@@ -281,7 +279,7 @@ def test_killing_a_web_process_loses_no_request(
     read: Counter[int] = Counter()
     placed: Counter[int] = Counter()
 
-    def read_on() -> None:
+    def read_repeatedly() -> None:
         while not stop.is_set():
             try:
                 read[client.request("GET", "/api/v1/trades").status] += 1
@@ -302,20 +300,20 @@ def test_killing_a_web_process_loses_no_request(
 
     with ThreadPoolExecutor(5) as threads, ExitStack() as cleanup:
         cleanup.callback(stop.set)
-        # Freeze supervisord, which would restart the process; so it stays dead until the end of this block.
+        # Freeze supervisord, which would restart the process, until the end of this block.
         os.kill(pids["supervisord"], signal.SIGSTOP)
         cleanup.callback(os.kill, pids["supervisord"], signal.SIGCONT)
-        readers = [threads.submit(read_on) for _ in range(2)]
+        readers = [threads.submit(read_repeatedly) for _ in range(2)]
         doomed = psutil.Process(pids["web.2"])
         doomed_processes = [doomed, *doomed.children(recursive=True)]
         placings = [threads.submit(place_until_accepted, number) for number in range(TRADES)]
-        until(lambda: placed.total() > TRADES // 4, 10)
+        wait_until(lambda: placed.total() > TRADES // 4, 10)
         for process in doomed_processes:
             process.kill()
-        noticed = until(lambda: balancer.states()["web_2"] == "DOWN", 10)
+        noticed = wait_until(lambda: balancer.states()["web_2"] == "DOWN", 10)
         for placing in placings:
             placing.result(30)
-        until(lambda: len(sources_of_settling_reports(brokerage)) == TRADES, 60, balancer.log)
+        wait_until(lambda: len(sources_of_settling_reports(brokerage)) == TRADES, 60, balancer.log)
         # On a slow machine the sweep may ask about a trade before the exchange repeats its callback, but rarely.
         assert sources_of_settling_reports(brokerage).count("callback") > TRADES // 2
         assert balancer.states() == {"web_1": "UP", "web_2": "DOWN"}
@@ -327,20 +325,20 @@ def test_killing_a_web_process_loses_no_request(
         for reading in readers:
             reading.result(30)
     record_property("figures", f"balancer: a dead web noticed after {noticed:.1f} s; placings {dict(placed)}")
-    # From the moment it died, no request failed: the balancer sent unanswered requests to the other process. It cannot
-    # do so for a response that had begun, nor for a request that was still open when it marked the process down and
-    # closed its sessions. Each reader had at most one of these, and HTTP lets it repeat a GET.
+    # No request failed after the kill: the balancer sent unanswered requests to the other process. It can't do so for a
+    # response that had begun, nor for a request that was still open when it marked the process down and closed its
+    # sessions. Each reader had at most one of these, and may repeat a GET.
     assert set(read) - {CUT_OFF} == {200}
     assert read[CUT_OFF] <= len(readers)
-    back = until(lambda: balancer.states()["web_2"] == "UP", 20)
+    seconds = wait_until(lambda: balancer.states()["web_2"] == "UP", 20)
     before = balancer.served()
     for _ in range(10):
         assert client.request("GET", "/api/v1/balance").status == 200
-    assert (balancer.served() - before)["web_2"] >= 4, back
+    assert (balancer.served() - before)["web_2"] >= 4, seconds
 
 
 def sources_of_settling_reports(brokerage: Brokerage) -> list[str]:
-    """Return, for each filled trade that was placed around the kill, the source of the report that settled it."""
+    """Return the source of the report that settled each filled trade of the kill test."""
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
         rows = database.execute(
             "SELECT max(r.source) FILTER (WHERE r.outcome = 'settled') FROM trades_trade AS t"
@@ -355,17 +353,17 @@ def test_without_a_broker_every_web_stays_in_rotation(
 ) -> None:
     pid = brokerage.kill("valkey", signal.SIGSTOP)
     try:
-        deadline = time.monotonic() + 3.5  # two checks, each of which waits a second for the broker
+        deadline = time.monotonic() + 3.5  # two health checks, each of which waits a second for the broker
         while time.monotonic() < deadline:
             assert set(balancer.states().values()) == {"UP"}
             assert client.request("GET", "/api/v1/balance").status == 200
             time.sleep(0.2)
-        assert ask(balancer, "/readyz") == 503
+        assert get_status(balancer, "/readyz") == 503
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_without_the_balancer_slow_bodies_would_stop_a_web(brokerage: Brokerage, token: str) -> None:
+def test_without_the_balancer_slow_bodies_would_block_a_web_process(brokerage: Brokerage, token: str) -> None:
     crowd = [Trickle(brokerage.port, slow_clients(token)[0]) for _ in range(60)]
     for slow in crowd:
         slow.start()
@@ -376,4 +374,4 @@ def test_without_the_balancer_slow_bodies_would_stop_a_web(brokerage: Brokerage,
         slow.stop = True
     for slow in crowd:
         slow.join(5)
-    until(lambda: urllib3.request("GET", f"{brokerage.url}/healthz", timeout=5, retries=False).status == 200, 10)
+    wait_until(lambda: urllib3.request("GET", f"{brokerage.url}/healthz", timeout=5, retries=False).status == 200, 10)

@@ -1,7 +1,7 @@
-"""The unmodified alpaca-py behind the balancer that we ship: one call never makes two orders, whatever `web` does.
+"""The unmodified alpaca-py behind the balancer that we ship never places two orders with one call, whatever `web` does.
 
-On 429 or 504 the client repeats its request by itself, even for an order without a client_order_id. So neither may
-ever be the response to an order that may have been placed.
+The client repeats a request by itself after 429 or 504, even an order without a client_order_id. So neither status may
+be the response to an order that may have been placed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from local.harness import Brokerage
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-ANSWER_SECONDS = 3  # ANSWER_TIMEOUT, which is 30 s as it is shipped
+ANSWER_SECONDS = 3  # ANSWER_TIMEOUT, which is 30 s by default
 RETRIED_BY_CLIENT = {429, 504}
 Keys = dict[str, Any]
 
@@ -75,7 +75,7 @@ print(json.dumps({"customer": customer.id, "key": issued.key_id, "secret": issue
 
 @pytest.fixture
 def count_orders(brokerage: Brokerage, keys: Keys) -> Callable[[], int]:
-    """Return a function that counts the customer's orders."""
+    """Provide a function that counts the customer's orders."""
 
     def count() -> int:
         with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
@@ -126,81 +126,81 @@ def process_tree(brokerage: Brokerage, name: str) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def check(program: Program, placed: int) -> None:
-    """Check that every call made at most one order, and that no response makes the client retry."""
+def check_orders(program: Program, placed: int) -> None:
+    """Check that every call placed at most one order, and that no response made the client retry."""
     assert placed <= program.submitted
     statuses = {status for status, _ in program.refused}
     assert not statuses & RETRIED_BY_CLIENT, program.refused[:5]
     assert all(isinstance(code, int) and code // 100_000 == status for status, code in program.refused)
 
 
-def test_with_a_frozen_web(
+def test_no_call_places_two_orders_while_a_web_is_frozen(
     brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
 ) -> None:
     before, program = count_orders(), Program(balancer, keys)
     with program.running():
-        until(lambda: count_orders() > before, 20)
+        wait_until(lambda: count_orders() > before, 20)
         frozen = process_tree(brokerage, "web.2")
         for process in frozen:
             process.suspend()
         time.sleep(ANSWER_SECONDS + 3)
         for process in reversed(frozen):
             process.resume()
-        until(lambda: balancer.states()["web_2"] == "UP", 20)
+        wait_until(lambda: balancer.states()["web_2"] == "UP", 20)
     time.sleep(1)
-    check(program, count_orders() - before)
+    check_orders(program, count_orders() - before)
     assert 502 in {status for status, _ in program.refused}, "no request waited for the frozen web"
 
 
-def test_with_a_killed_web(
+def test_no_call_places_two_orders_while_a_web_is_killed(
     brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
 ) -> None:
     before, program = count_orders(), Program(balancer, keys)
     with program.running():
         for _ in range(3):
-            until(lambda: set(balancer.states().values()) == {"UP"}, 30)
+            wait_until(lambda: set(balancer.states().values()) == {"UP"}, 30)
             placed = count_orders()
-            until(lambda more_than=placed: count_orders() > more_than, 20)  # type: ignore[misc]
+            wait_until(lambda more_than=placed: count_orders() > more_than, 20)  # type: ignore[misc]
             for process in process_tree(brokerage, "web.2"):
                 process.kill()
-            until(lambda: balancer.states()["web_2"] == "DOWN", 10)
-        until(lambda: set(balancer.states().values()) == {"UP"}, 30)
-    check(program, count_orders() - before)
+            wait_until(lambda: balancer.states()["web_2"] == "DOWN", 10)
+        wait_until(lambda: set(balancer.states().values()) == {"UP"}, 30)
+    check_orders(program, count_orders() - before)
 
 
-def test_with_all_webs_overloaded(
+def test_no_call_places_two_orders_while_all_webs_are_overloaded(
     brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
 ) -> None:
     before, program = count_orders(), Program(balancer, keys)
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database, program.running():
-        until(lambda: count_orders() > before, 20)
-        # Placing waits for this lock until the database gives up, so all threads of all webs are busy.
+        wait_until(lambda: count_orders() > before, 20)
+        # Placing waits for this lock until the database's timeout, so all threads of all webs are busy.
         database.execute("SELECT FROM trades_tradecounter WHERE customer_id = %s FOR UPDATE", [keys["customer"]])
         time.sleep(2 * ANSWER_SECONDS)
         database.rollback()
         time.sleep(1)
     assert program.refused
-    check(program, count_orders() - before)
+    check_orders(program, count_orders() - before)
 
 
-def test_with_no_web_at_all(
+def test_no_call_places_an_order_while_no_web_runs(
     brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
 ) -> None:
     supervisor = brokerage.processes()["supervisord"]
     webs = [
         *process_tree(brokerage, "web.1"),
         *process_tree(brokerage, "web.2"),
-    ]  # supervisord must answer this, so before it is stopped
+    ]  # read these before supervisord is stopped, because it must answer
     before, program = count_orders(), Program(balancer, keys)
     os.kill(supervisor, signal.SIGSTOP)
     try:
         for process in webs:
             process.kill()
-        until(lambda: set(balancer.states().values()) == {"DOWN"}, 10)
+        wait_until(lambda: set(balancer.states().values()) == {"DOWN"}, 10)
         with program.running():
             time.sleep(2)
     finally:
         os.kill(supervisor, signal.SIGCONT)
     assert {(503, 50310000)} == set(program.refused)
-    check(program, count_orders() - before)
+    check_orders(program, count_orders() - before)
     assert count_orders() == before

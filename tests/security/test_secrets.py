@@ -45,7 +45,7 @@ def start(without: str = "", **changed: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.process
-def test_production_starts_with_settings_that_are_safe() -> None:
+def test_production_starts_with_safe_settings() -> None:
     completed = start()
     assert completed.returncode == 0, completed.stderr
 
@@ -64,7 +64,7 @@ def test_production_starts_with_settings_that_are_safe() -> None:
         ("ALLOWED_HOSTS", "*"),
     ],
 )
-def test_production_refuses_to_start_with_what_is_not_safe(name: str, value: str) -> None:
+def test_production_refuses_to_start_with_an_unsafe_setting(name: str, value: str) -> None:
     completed = start(**{name: value})
     assert completed.returncode != 0
     assert name in completed.stderr.strip().splitlines()[-1]
@@ -79,7 +79,7 @@ def test_production_refuses_to_start_without_the_number_of_proxies(name: str) ->
     assert completed.returncode != 0
     last = completed.stderr.strip().splitlines()[-1]
     assert "NUM_PROXIES and TRUSTED_PROXY_COUNT must be set" in last
-    assert start(**{name: "0"}).returncode == 0  # having no proxy is safe if said explicitly
+    assert start(**{name: "0"}).returncode == 0  # having no proxy is safe if it is set explicitly
 
 
 @pytest.mark.django_db
@@ -94,7 +94,7 @@ def test_no_secret_is_in_a_log_or_on_an_error_page(
 
     monkeypatch.setattr(funding, "open_books", fail)
     client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {issued.token}"})
-    answers = [
+    responses = [
         client.post("/api/v1/deposits", {"amount": "1.00"}, content_type="application/json"),
         client.post(
             "/api/v1/tokens",
@@ -106,16 +106,16 @@ def test_no_secret_is_in_a_log_or_on_an_error_page(
             "/exchange/callbacks", "{}", content_type="application/json", headers={"webhook-signature": "v1,abc"}
         ),
     ]
-    assert [answer.status_code for answer in answers] == [500, 401, 404, 401]
+    assert [response.status_code for response in responses] == [500, 401, 404, 401]
     streams = capsys.readouterr()
-    output = "".join(answer.content.decode() for answer in answers) + caplog.text + streams.out + streams.err
+    output = "".join(response.content.decode() for response in responses) + caplog.text + streams.out + streams.err
     for secret in (issued.token, issued.secret_key, "correct-horse-staple", os.environ["SECRET_KEY"]):
         assert secret not in output
-    assert "RuntimeError" not in answers[0].content.decode()
+    assert "RuntimeError" not in responses[0].content.decode()
 
 
 @pytest.mark.django_db
-def test_a_token_can_not_be_guessed_letter_by_letter(alice: Customer, api_of: Callable[..., Client]) -> None:
+def test_a_token_cannot_be_guessed_letter_by_letter(alice: Customer, api_of: Callable[..., Client]) -> None:
     """Tokens are looked up by hash, so a guess that is partly right is simply wrong."""
     token = tokens.issue(alice, "test").token
     for guess in (token[:-1], token[:-1] + ("A" if token[-1] != "A" else "B"), token.upper(), token + " x", token * 2):

@@ -1,4 +1,4 @@
-"""Silent, slow and oversized clients against the real web server."""
+"""The real web server withstands silent, slow and oversized clients."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from local.ports import LOOPBACK
 pytestmark = pytest.mark.story
 CLIENTS = 40
 OK, BUSY = b"HTTP/1.1 200", b"HTTP/1.1 503"
-HEAD_SECONDS_MAX = 30.0  # the web server's own limit, only with --http 1; otherwise silent clients stay forever
+HEAD_SECONDS_MAX = 30.0  # the web server's own limit, which it applies only with --http 1
 ANSWER_SECONDS_MAX = 3.0
 PLACING = b"POST /api/v1/trades HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
@@ -41,23 +41,23 @@ def send(brokerage: Brokerage, data: bytes) -> socket.socket:
 
 
 def others_are_served(brokerage: Brokerage) -> bool:
-    began = time.monotonic()
-    answer = urllib3.request("GET", f"{brokerage.url}/healthz", timeout=ANSWER_SECONDS_MAX, retries=False)
-    return answer.status == 200 and time.monotonic() - began < ANSWER_SECONDS_MAX
+    started_at = time.monotonic()
+    response = urllib3.request("GET", f"{brokerage.url}/healthz", timeout=ANSWER_SECONDS_MAX, retries=False)
+    return response.status == 200 and time.monotonic() - started_at < ANSWER_SECONDS_MAX
 
 
-def test_clients_with_incomplete_headers_are_disconnected_and_block_nobody(brokerage: Brokerage) -> None:
+def test_clients_with_incomplete_headers_are_disconnected_and_block_no_others(brokerage: Brokerage) -> None:
     partial_requests = [b"", b"GET / HT", PLACING + b"X-Drip: "]
     with ExitStack() as clients:
         slow = [clients.enter_context(send(brokerage, data)) for data in partial_requests * CLIENTS]
-        began = time.monotonic()
+        started_at = time.monotonic()
         assert others_are_served(brokerage)
         for client in slow:
-            client.settimeout(max(1.0, began + HEAD_SECONDS_MAX + 5 - time.monotonic()))
+            client.settimeout(max(1.0, started_at + HEAD_SECONDS_MAX + 5 - time.monotonic()))
             assert client.recv(1000) == b""
 
 
-def test_a_body_that_is_announced_too_large_is_refused_unread(brokerage: Brokerage) -> None:
+def test_a_body_with_too_large_a_content_length_is_refused_unread(brokerage: Brokerage) -> None:
     token = brokerage.manage("create_customer", "slow@example.com", "--password", "correct horse battery", "--json")
     bearer = token.stdout.partition('"token": "')[2].partition('"')[0].encode()
     head = PLACING + b"Authorization: Bearer " + bearer + b"\r\nContent-Length: 10000000000\r\n\r\n{"
@@ -67,7 +67,7 @@ def test_a_body_that_is_announced_too_large_is_refused_unread(brokerage: Brokera
     assert others_are_served(brokerage)
 
 
-def test_clients_that_do_not_read_their_answer_keep_no_thread(brokerage: Brokerage) -> None:
+def test_clients_that_do_not_read_their_response_occupy_no_thread(brokerage: Brokerage) -> None:
     customer = json.loads(
         brokerage.manage(
             "create_customer", "reader@example.com", "--password", "copper lantern drifts 41", "--json"
@@ -77,7 +77,7 @@ def test_clients_that_do_not_read_their_answer_keep_no_thread(brokerage: Brokera
     request = f"GET /cash/ledger.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={cookie}\r\n\r\n".encode()
     with ExitStack() as clients:
 
-        def ask() -> socket.socket:
+        def request_export() -> socket.socket:
             client = clients.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect((LOOPBACK, brokerage.port))
@@ -85,13 +85,13 @@ def test_clients_that_do_not_read_their_answer_keep_no_thread(brokerage: Brokera
             client.sendall(request)
             return client
 
-        simultaneous = [ask() for _ in range(CLIENTS)]
+        readers = [request_export() for _ in range(CLIENTS)]
         assert all(others_are_served(brokerage) for _ in range(5))
-        heads = [client.recv(12) for client in simultaneous]
+        heads = [client.recv(12) for client in readers]
         assert set(heads) == {OK, BUSY}, "one customer gets one export at a time"
         unread = heads.count(OK)
         while unread < CLIENTS:
-            unread += ask().recv(12) == OK
+            unread += request_export().recv(12) == OK
         assert all(others_are_served(brokerage) for _ in range(5))
 
 

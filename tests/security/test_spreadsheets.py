@@ -32,9 +32,9 @@ EXPORTS = [
 ]
 
 
-def cells(answer: Any) -> list[str]:
-    assert answer.status_code == 200
-    content = answer.content.decode()
+def cells(response: Any) -> list[str]:
+    assert response.status_code == 200
+    content = response.content.decode()
     return [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
 
 
@@ -57,19 +57,19 @@ def hostile() -> list[Customer]:
     return customers
 
 
-def test_there_are_exports() -> None:
+def test_the_exports_are_found() -> None:
     assert len(EXPORTS) >= 3
 
 
 @pytest.mark.parametrize("url", EXPORTS)
-def test_an_export_of_the_back_office(hostile: list[Customer], url: str) -> None:
+def test_an_export_of_the_back_office_contains_no_formula(hostile: list[Customer], url: str) -> None:
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
     exported = cells(staff.get(url))
     assert exported
     assert [cell for cell in exported if is_formula(cell)] == []
 
 
-def test_a_customers_own_ledger(bob: Customer) -> None:
+def test_a_customers_ledger_contains_no_formula(bob: Customer) -> None:
     """The exchange chooses a stock's name, so it could be a formula."""
     StockFactory.create(ticker="=1+1")
     market.forget()

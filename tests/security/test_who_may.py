@@ -1,4 +1,4 @@
-"""Access control: every address of the API, called by everybody who may not use it."""
+"""Access control: every address of the API refuses callers who are not allowed to use it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_routes_are_found() -> None:
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Bearer brk_" + "A" * 43, "Basic YTpi", "Bearer \xff", "bearer null"]
 )
-def test_without_a_token_of_ours_every_call_is_401(
+def test_every_call_without_a_valid_token_is_401(
     alices_ids: dict[str, str], route_and_method: tuple[Route, str], header: str | None
 ) -> None:
     route, method = route_and_method
@@ -86,7 +86,7 @@ def test_without_a_token_of_ours_every_call_is_401(
 
 
 @pytest.mark.parametrize("route_and_method", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=call_id)
-@pytest.mark.parametrize("ending", ["deleted", "expired", "customer shut out"])
+@pytest.mark.parametrize("ending", ["deleted", "expired", "customer deactivated"])
 def test_a_token_that_has_ended_is_401(
     alices_ids: dict[str, str], alice: Customer, route_and_method: tuple[Route, str], ending: str
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_token_that_has_ended_is_401(
     issued = tokens.issue(alice, "test", expires_at=expires_at)
     if ending == "deleted":
         issued.grant.delete()
-    if ending == "customer shut out":
+    if ending == "customer deactivated":
         Customer.objects.filter(id=alice.id).update(is_active=False)
     client = Client(headers={"Authorization": f"Bearer {issued.token}"})
     assert call(client, method, route.to(**alices_ids)).status_code == 401
@@ -108,8 +108,8 @@ def test_a_token_without_the_scope_changes_nothing(
     alices_ids: dict[str, str], alice: Customer, api_of: Callable[..., Client], route_and_method: tuple[Route, str]
 ) -> None:
     route, method = route_and_method
-    answer = call(api_of(alice, []), method, route.to(**alices_ids))
-    assert answer.status_code == 403
+    response = call(api_of(alice, []), method, route.to(**alices_ids))
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_another_customers_objects_look_nonexistent(
 
 
 @pytest.mark.parametrize("route_and_method", [c for c in CALLS if c[1] == "GET"], ids=call_id)
-def test_bob_sees_nothing_of_alices(
+def test_no_response_to_bob_contains_alices_data(
     alices_ids: dict[str, str],
     alice: Customer,
     bob: Customer,
@@ -163,8 +163,8 @@ def test_read_only_fields_are_refused(
     alice: Customer, bob: Customer, api_of: Callable[..., Client], path: str, body: dict[str, Any], extra: str
 ) -> None:
     before = Trade.objects.count()
-    answer = api_of(alice).post(path, {**body, extra: bob.id}, content_type="application/json")
-    assert answer.status_code == 400
+    response = api_of(alice).post(path, {**body, extra: bob.id}, content_type="application/json")
+    assert response.status_code == 400
     assert Trade.objects.count() == before
 
 
@@ -184,15 +184,15 @@ def test_sign_in_does_not_reveal_accounts(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(Argon2PasswordHasher, name, count_and_hash)
     open_account("known@example.com", Decimal(1), password="right-horse-battery")
     hashed.clear()
-    answers = []
+    responses = []
     for email in ("known@example.com", "nobody@example.com"):
         body = {"email": email, "password": "wrong-horse", "name": "x"}
-        answer = Client().post("/api/v1/tokens", body, content_type="application/json")
-        answers.append((answer.status_code, answer.content, len(hashed)))
+        response = Client().post("/api/v1/tokens", body, content_type="application/json")
+        responses.append((response.status_code, response.content, len(hashed)))
         hashed.clear()
-    assert answers[0] == answers[1]
-    assert answers[0][0] == 401
-    assert answers[0][2] >= 1
+    assert responses[0] == responses[1]
+    assert responses[0][0] == 401
+    assert responses[0][2] >= 1
 
 
 @pytest.mark.parametrize(
@@ -200,12 +200,12 @@ def test_sign_in_does_not_reveal_accounts(monkeypatch: pytest.MonkeyPatch) -> No
     ["//evil.example.com", "/\\evil.example.com", "/%2f%2fevil.example.com/", "/admin/login/?next=//evil.example.com"],
 )
 def test_redirects_never_lead_to_another_host(path: str) -> None:
-    answer = Client().get(path)
-    assert "evil.example.com" not in answer.headers.get("Location", "").partition("?")[0]
+    response = Client().get(path)
+    assert "evil.example.com" not in response.headers.get("Location", "").partition("?")[0]
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/docs/", "/api/v1/trades", "/nowhere"])
-def test_no_page_can_be_framed_sniffed_or_made_to_run_what_is_not_ours(path: str) -> None:
+def test_pages_forbid_framing_sniffing_and_foreign_scripts(path: str) -> None:
     headers = Client().get(path).headers
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -218,8 +218,8 @@ def test_no_page_can_be_framed_sniffed_or_made_to_run_what_is_not_ours(path: str
 
 def test_a_cross_site_form_cannot_sign_in() -> None:
     client = Client(enforce_csrf_checks=True)
-    answer = client.post("/admin/login/", {"username": "staff@example.com", "password": "whatever"})
-    assert answer.status_code == 403
+    response = client.post("/admin/login/", {"username": "staff@example.com", "password": "whatever"})
+    assert response.status_code == 403
 
 
 def test_a_session_cookie_does_not_authenticate_the_api(alice: Customer) -> None:

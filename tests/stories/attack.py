@@ -1,4 +1,4 @@
-"""`python -m tests.stories.attack URL CUSTOMER`: one customer who does everything to disturb others, simultaneously.
+"""`python -m tests.stories.attack URL CUSTOMER`: one customer disturbs others in every way, simultaneously.
 
 It runs until its standard input ends, and then prints the number of responses by kind and status.
 """
@@ -22,45 +22,47 @@ from websockets.sync.client import connect
 from local.ports import LOOPBACK
 
 NEW_YORK = ZoneInfo("America/New_York")
-ATTACKER = "127.0.0.66"  # connections are limited by address, and nobody else uses this one
+ATTACKER = "127.0.0.66"  # connections are limited by address, and only the attacker uses this one
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
 
 class Attack:
-    """Every kind of disturbance simultaneously, each in its own threads, while the context is open."""
+    """Run every kind of disturbance simultaneously, each in its own threads, while the context is open."""
 
     def __init__(self, url: str, hostile: dict[str, Any]) -> None:
         self._url, self._hostile = url, hostile
-        self._over, self._own = threading.Event(), threading.local()
+        self._is_over, self._thread_local = threading.Event(), threading.local()
         self._stack = ExitStack()
         self.statuses: Counter[str] = Counter()
 
     def __enter__(self) -> "Attack":
         kinds: dict[Callable[[], None], int] = {
-            self._listen_again: 4, self._open_streams: 1, self._do_not_read: 20, self._ask_for_statements: 4,
-            self._name_slow_servers: 2, self._guess_passwords: 12, self._place: 2,
+            self._listen_again: 4, self._open_streams: 1, self._do_not_read: 20, self._request_statements: 4,
+            self._enter_slow_webhook_hosts: 2, self._guess_passwords: 12, self._place: 2,
         }  # fmt: skip
         for work, count in kinds.items():
             for _ in range(count):
-                threading.Thread(target=self._again_and_again, args=(work,), daemon=True).start()
+                threading.Thread(target=self._repeat, args=(work,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._is_over.set()
         time.sleep(0.5)
         self._stack.close()
 
-    def _again_and_again(self, work: Callable[[], None]) -> None:
-        self._own.pool = urllib3.PoolManager(retries=False, timeout=10, source_address=(ATTACKER, 0))
-        while not self._over.is_set():
-            with suppress(Exception):  # it repeats even when refused or disconnected
+    def _repeat(self, work: Callable[[], None]) -> None:
+        self._thread_local.pool = urllib3.PoolManager(retries=False, timeout=10, source_address=(ATTACKER, 0))
+        while not self._is_over.is_set():
+            with suppress(Exception):  # repeat even when refused or disconnected
                 work()
-            self._over.wait(0.02)
+            self._is_over.wait(0.02)
 
-    def _ask(self, name: str, method: str, path: str, **more: Any) -> None:
+    def _request(self, name: str, method: str, path: str, **more: Any) -> None:
         headers = {"Authorization": f"Bearer {self._hostile['token']}"} | more.pop("headers", {})
-        answer = self._own.pool.request(method, f"{self._url}{path}", headers=headers, redirect=False, **more)
-        self.statuses[f"{name} {answer.status}"] += 1
+        response = self._thread_local.pool.request(
+            method, f"{self._url}{path}", headers=headers, redirect=False, **more
+        )
+        self.statuses[f"{name} {response.status}"] += 1
 
     def _listen_again(self) -> None:
         address = f"{self._url.replace('http', 'ws', 1)}/alpaca/stream?after=0"
@@ -75,12 +77,12 @@ class Attack:
     def _open_streams(self) -> None:
         for _ in range(100):
             self._raw(f"GET /api/v1/events?after=0 HTTP/1.1\r\nAuthorization: Bearer {self._hostile['token']}", 4096)
-        self._over.wait(10)
+        self._is_over.wait(10)
 
     def _do_not_read(self) -> None:
-        """Request the largest responses that there are, and read 512 bytes a second of them."""
+        """Request the largest response and read 512 bytes of it per second."""
         slow = self._raw(f"GET /cash/ledger.csv HTTP/1.1\r\nCookie: sessionid={self._hostile['session']}", 512)
-        while not self._over.wait(1) and slow.recv(512):
+        while not self._is_over.wait(1) and slow.recv(512):
             pass
 
     def _raw(self, head: str, buffer_bytes: int) -> socket.socket:
@@ -91,23 +93,23 @@ class Attack:
         client.connect((host, int(port)))
         self._stack.callback(client.close)
         client.sendall(f"{head}\r\nHost: {LOOPBACK}\r\n\r\n".encode())
-        self.statuses["asked and read slowly"] += 1
+        self.statuses["requested and read slowly"] += 1
         return client
 
-    def _ask_for_statements(self) -> None:
+    def _request_statements(self) -> None:
         month = f"{datetime.now(NEW_YORK):%Y-%m}"
         cookie = {"Cookie": f"sessionid={self._hostile['session']}"}
-        self._ask("statement", "GET", f"/statements/{month}.pdf", headers=cookie)
+        self._request("statement", "GET", f"/statements/{month}.pdf", headers=cookie)
 
-    def _name_slow_servers(self) -> None:
-        self._ask("webhook", "POST", "/api/v1/webhooks", json={"url": f"https://{uuid4()}.example.org/hook"})
+    def _enter_slow_webhook_hosts(self) -> None:
+        self._request("webhook", "POST", "/api/v1/webhooks", json={"url": f"https://{uuid4()}.example.org/hook"})
 
     def _guess_passwords(self) -> None:
         guess = {"email": f"{uuid4()}@example.com", "password": str(uuid4()), "name": "x"}
-        self._ask("guess", "POST", "/api/v1/tokens", json=guess)
+        self._request("guess", "POST", "/api/v1/tokens", json=guess)
 
     def _place(self) -> None:
-        self._ask("place", "POST", "/api/v1/trades", json=PLACING)
+        self._request("place", "POST", "/api/v1/trades", json=PLACING)
 
 
 if __name__ == "__main__":

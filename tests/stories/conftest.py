@@ -1,4 +1,4 @@
-"""The whole brokerage with real processes, for stories, and the figures that each story prints."""
+"""The whole brokerage with real processes, and a function that reports each story's figures."""
 
 import json
 import re
@@ -32,13 +32,13 @@ PASSWORD = "correct horse battery"
 
 
 def call(url: str, body: Any = None, token: str | None = None, method: str | None = None, **headers: str) -> Any:
-    """One call of the REST API; the decoded answer. Raises HTTPError."""
+    """Call the REST API and return the decoded response. Raises HTTPError."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", **headers}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=20) as answer:  # noqa: S310
-        content = answer.read()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=20) as response:  # noqa: S310
+        content = response.read()
     return json.loads(content) if content else None
 
 
@@ -55,7 +55,7 @@ def brokerage() -> Iterator[Brokerage]:
 
 @pytest.fixture
 def account(brokerage: Brokerage) -> Callable[..., dict[str, Any]]:
-    """Return a function that opens an account with cash, and returns its token and key pair."""
+    """Provide a function that opens an account with cash, and returns its token and key pair."""
 
     def account(email: str, cash: int = 100_000) -> dict[str, Any]:
         created = brokerage.manage("create_customer", email, "--password", PASSWORD, "--deposit", str(cash), "--json")
@@ -68,7 +68,7 @@ def account(brokerage: Brokerage) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def people(brokerage: Brokerage, request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
-    """Return a function that opens this many accounts with 10,000 USD each."""
+    """Provide a function that opens this many accounts with 10,000 USD each."""
 
     def people(count: int) -> list[Person]:
         name = re.sub(r"\W|_", "-", request.node.name).strip("-")[-50:]
@@ -83,7 +83,7 @@ def people(brokerage: Brokerage, request: pytest.FixtureRequest) -> Callable[[in
 
 @pytest.fixture
 def faults(brokerage: Brokerage) -> Iterator[Callable[..., None]]:
-    """Return a function that sets these faults of the exchange and removes all others; remove all at the end."""
+    """Provide a function that sets exactly these faults of the exchange; remove all at the end."""
 
     def faults(**values: Any) -> None:
         urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")
@@ -94,13 +94,13 @@ def faults(brokerage: Brokerage) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Return a function that reports a story's figures in one line at the end of the run."""
+def report_figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Provide a function that reports a story's figures in one line at the end of the run."""
 
-    def tell(story: str, **figures: Any) -> None:
+    def report_figures(story: str, **figures: Any) -> None:
         record_property("figures", f"{story}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
 
-    return tell
+    return report_figures
 
 
 def audit(brokerage: Brokerage) -> dict[str, Any]:

@@ -41,18 +41,18 @@ class Person:
 
 @dataclass(frozen=True)
 class Placed:
-    """A placing that was answered, the `number`-th of its customer; `asked_at` is the first attempt, epoch seconds."""
+    """A customer's `number`-th accepted order; `asked_at` is when it was first attempted, in epoch seconds."""
 
     person: int
     number: int
     body: Json
-    answer: Json
+    response: Json
     asked_at: float
 
 
 @dataclass
 class Evidence:
-    """The evidence: responses to placings, each customer's trades, cash and shares at the end, exchange and audit."""
+    """Responses to orders; each customer's trades, cash and shares at the end; the exchange's record; the audit."""
 
     people: Sequence[Person]
     placed: list[Placed] = field(default_factory=list)
@@ -68,21 +68,21 @@ class Crowd:
 
     def __init__(self, urls: Sequence[str], people: Sequence[Person], seed: int = 1) -> None:
         self.urls, self.people = urls, people
-        self.statuses: Counter[int] = Counter()  # of every attempt to place
+        self.statuses: Counter[int] = Counter()  # of every attempt to place an order
         self.placed: list[Placed] = []
         self._seed = seed
         self._local = threading.local()
 
     def place(self, trades_each: int, seconds: float = 0.0) -> None:
         """Place this many random trades per customer, evenly over these seconds. Repeat each until it gets a 2xx."""
-        began = time.monotonic()
+        started_at = time.monotonic()
         groups = [self.people[n::CLIENTS] for n in range(min(CLIENTS, len(self.people)))]
 
         def client(number: int) -> None:
             random_source = random.Random(self._seed * 1000 + number)
             for turn in range(trades_each):
                 for index, person in enumerate(groups[number]):
-                    due = began + seconds * (turn + index / len(groups[number])) / trades_each
+                    due = started_at + seconds * (turn + index / len(groups[number])) / trades_each
                     time.sleep(max(0.0, due - time.monotonic()))
                     self._place(person, turn, random_source)
 
@@ -98,13 +98,13 @@ class Crowd:
         }
         asked_at = time.time()
         while True:
-            status, answer = self.call(person, "POST", "/api/v1/trades", body, key=f"{self._seed}-{number}")
+            status, response = self.call(person, "POST", "/api/v1/trades", body, key=f"{self._seed}-{number}")
             self.statuses[status] += 1
             if status in (200, 201):
-                self.placed.append(Placed(person.id, number, body, answer, asked_at))
+                self.placed.append(Placed(person.id, number, body, response, asked_at))
                 return
             if (status != CONNECTION_ERROR and status < 500) or time.time() - asked_at > GIVE_UP_SECONDS:
-                raise AssertionError(f"PlaceTrade answered {status}: {answer}")
+                raise AssertionError(f"PlaceTrade returned {status}: {response}")
             time.sleep(RETRY_SECONDS)
 
     def call(self, person: Person, method: str, path: str, body: Json | None = None, key: str = "") -> tuple[int, Any]:
@@ -114,18 +114,18 @@ class Crowd:
         url = self.urls[self._local.calls % len(self.urls)]
         headers = {"Authorization": f"Bearer {person.token}"} | ({"Idempotency-Key": key} if key else {})
         try:
-            answer = pool.request(method, url + path, json=body, headers=headers)
-            return answer.status, answer.json()
+            response = pool.request(method, url + path, json=body, headers=headers)
+            return response.status, response.json()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             return CONNECTION_ERROR, repr(error)
 
     def get(self, person: Person, path: str) -> Any:
         """Repeat a GET until its status is 200; return the response."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
-        while (answer := self.call(person, "GET", path))[0] != 200:
-            assert time.monotonic() < deadline, answer
+        while (response := self.call(person, "GET", path))[0] != 200:
+            assert time.monotonic() < deadline, response
             time.sleep(RETRY_SECONDS)
-        return answer[1]
+        return response[1]
 
     def find_trades(self, person: Person) -> list[Json]:
         """Return a customer's trades, oldest first."""
@@ -194,31 +194,33 @@ def violations(evidence: Evidence) -> list[str]:
     received: dict[str, list[Json]] = defaultdict(list)
     for entry in evidence.exchange:
         received[entry["tradeId"]].append(entry)
-    found = [f"the audit says: {violation}" for violation in evidence.audit.get("violations", [])]
+    broken_promises = [f"the audit says: {violation}" for violation in evidence.audit.get("violations", [])]
     if evidence.audit.get("ok") is not True:
-        found.append("the audit does not say that all is well")
+        broken_promises.append("the audit does not report success")
     for person in evidence.people:
         placed = sorted(
             (placing for placing in evidence.placed if placing.person == person.id), key=lambda placing: placing.number
         )
         trades = evidence.trades[person.id]
-        found += [f"customer {person.id}: {violation}" for violation in _check_placings(placed, trades)]
-        found += [f"customer {person.id}: {violation}" for violation in _check_exchange(trades, received)]
-        found += [f"customer {person.id}: {violation}" for violation in _check_books(person, trades, evidence)]
-    return found
+        broken_promises += [f"customer {person.id}: {violation}" for violation in _check_placings(placed, trades)]
+        broken_promises += [f"customer {person.id}: {violation}" for violation in _check_exchange(trades, received)]
+        broken_promises += [
+            f"customer {person.id}: {violation}" for violation in _check_books(person, trades, evidence)
+        ]
+    return broken_promises
 
 
 def _check_placings(placed: Sequence[Placed], trades: Sequence[Json]) -> Iterable[str]:
     by_id = {trade["tradeId"]: trade for trade in trades}
     for placing in placed:
-        trade = by_id.get(placing.answer["tradeId"])
+        trade = by_id.get(placing.response["tradeId"])
         if trade is None:
-            yield f"lost: {placing.answer['tradeId']} was answered and is not there"
+            yield f"lost: {placing.response['tradeId']} was accepted and is missing"
         elif {name: trade[name] for name in placing.body} != placing.body:
             yield f"changed: {trade['tradeId']} was placed as {placing.body} and is {trade}"
     if len(by_id) != len(placed) or len(trades) != len(placed):
-        yield f"{len(placed)} trades were placed, {len(trades)} are there"
-    order = [placing.answer["tradeId"] for placing in placed]
+        yield f"{len(placed)} trades were placed, {len(trades)} exist"
+    order = [placing.response["tradeId"] for placing in placed]
     if [trade["tradeId"] for trade in trades if trade["tradeId"] in set(order)] != [id for id in order if id in by_id]:
         yield "out of order: the trades are not in the order in which they were placed"
     for trade in trades:
@@ -237,13 +239,13 @@ def _check_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) -> 
         for entry in entries:
             if entry["status"] == "FILLED" and (entry["price"], entry["amount"]) != (trade["price"], trade["amount"]):
                 yield f"{trade['tradeId']} was executed at {entry['price']}, and is booked at {trade['price']}"
-    # What the exchange received, in the order in which the trades were placed.
+    # The exchange's entries, in the order in which the trades were placed.
     sent = [entry for trade in trades for entry in received.get(trade["tradeId"], [])]
-    for before, after in pairwise(sent):
-        if before["sequence"] > after["sequence"]:
-            yield f"out of order: the exchange received {after['tradeId']} before {before['tradeId']}"
-        elif before["finalAt"] is None or moment(after["firstReceivedAt"]) < moment(before["finalAt"]):
-            yield f"two in flight: {after['tradeId']} came before {before['tradeId']} was final"
+    for earlier, later in pairwise(sent):
+        if earlier["sequence"] > later["sequence"]:
+            yield f"out of order: the exchange received {later['tradeId']} before {earlier['tradeId']}"
+        elif earlier["finalAt"] is None or moment(later["firstReceivedAt"]) < moment(earlier["finalAt"]):
+            yield f"two in flight: {later['tradeId']} came before {earlier['tradeId']} was final"
 
 
 def _check_books(person: Person, trades: Sequence[Json], evidence: Evidence) -> Iterable[str]:
@@ -266,48 +268,48 @@ def _check_books(person: Person, trades: Sequence[Json], evidence: Evidence) -> 
 
 @dataclass(frozen=True)
 class Wait:
-    """The time from when a trade was first in its customer's line until it was final, in epoch seconds.
+    """The time that a trade spent first in its customer's line until it was final, in epoch seconds.
 
-    This is what a fault may lengthen.
+    A fault may lengthen it.
     """
 
-    began: float
-    ended: float
+    started_at: float
+    ended_at: float
 
     @property
     def seconds(self) -> float:
-        return self.ended - self.began
+        return self.ended_at - self.started_at
 
 
 def waits(evidence: Evidence) -> list[Wait]:
-    """Return every trade's wait: from the first attempt, or the end of the trade before it, until it was final."""
-    asked_at = {placing.answer["tradeId"]: placing.asked_at for placing in evidence.placed}
-    found = []
+    """Return every trade's wait, from the first attempt or the end of the previous trade until it was final."""
+    asked_at = {placing.response["tradeId"]: placing.asked_at for placing in evidence.placed}
+    all_waits = []
     for trades in evidence.trades.values():
-        before = 0.0
+        previous_end = 0.0
         for trade in trades:
             ended = moment(trade["settledAt"])
-            found.append(Wait(max(before, asked_at[trade["tradeId"]]), ended))
-            before = ended
-    return found
+            all_waits.append(Wait(max(previous_end, asked_at[trade["tradeId"]]), ended))
+            previous_end = ended
+    return all_waits
 
 
 def longest_delays(evidence: Evidence, kills: Sequence[float]) -> list[float]:
-    """Return, for each kill, how much longer than the median the longest wait was that it fell into, in seconds."""
+    """Return, for each kill, by how many seconds the longest wait during it exceeded the median wait."""
     all_waits = waits(evidence)
-    usual = statistics.median(wait.seconds for wait in all_waits)
+    median = statistics.median(wait.seconds for wait in all_waits)
     return [
-        max((wait.seconds - usual for wait in all_waits if wait.began <= kill <= wait.ended), default=0.0)
+        max((wait.seconds - median for wait in all_waits if wait.started_at <= kill <= wait.ended_at), default=0.0)
         for kill in kills
     ]
 
 
 def figures(evidence: Evidence) -> Json:
-    """Return the number of trades, the seconds from the first placing to the last end, and from placed to final."""
+    """Return counts, the total duration, and quantiles of the time from placed to final."""
     trades = [trade for trades in evidence.trades.values() for trade in trades]
     durations = sorted(moment(trade["settledAt"]) - moment(trade["createdAt"]) for trade in trades)
-    began = min(placing.asked_at for placing in evidence.placed)
-    seconds = max(moment(trade["settledAt"]) for trade in trades) - began
+    started_at = min(placing.asked_at for placing in evidence.placed)
+    seconds = max(moment(trade["settledAt"]) for trade in trades) - started_at
     return {
         "trades": len(trades),
         "filled": sum(trade["status"] == "FILLED" for trade in trades),

@@ -1,4 +1,4 @@
-"""The real, unmodified alpaca-py works with us: every call that it makes, over real HTTP, with running processes."""
+"""The unmodified alpaca-py client works against running processes, over real HTTP."""
 
 import asyncio
 import threading
@@ -105,22 +105,24 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
         wait_until_final(client, closing.body)
     assert client.get_all_positions() == []
 
-    assert [o.id for o in client.get_orders()] == [], "by default only open orders"
+    assert [order.id for order in client.get_orders()] == [], "by default only open orders"
     everything = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, nested=True))
     assert len(everything) == 7
-    assert [o.symbol for o in client.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED, symbols=["IBM"]))] == [
+    assert [
+        order.symbol for order in client.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED, symbols=["IBM"]))
+    ] == [
         "IBM",
         "IBM",
     ]
     buys = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, side=OrderSide.BUY, limit=1))
-    assert [(o.symbol, o.side) for o in buys] == [("IBM", OrderSide.BUY)]
+    assert [(order.symbol, order.side) for order in buys] == [("IBM", OrderSide.BUY)]
     oldest = everything[-1]
     later = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, after=oldest.submitted_at))
-    assert [o.id for o in later] == [o.id for o in everything[:-1]]
+    assert [order.id for order in later] == [order.id for order in everything[:-1]]
     earlier = client.get_orders(
         GetOrdersRequest(status=QueryOrderStatus.ALL, until=everything[0].submitted_at, direction="asc")
     )
-    assert [o.id for o in earlier] == [o.id for o in reversed(everything[1:])]
+    assert [order.id for order in earlier] == [order.id for order in reversed(everything[1:])]
 
     fills = client.get("/account/activities/FILL", {"page_size": 2})
     more = client.get("/account/activities/FILL", {"page_token": fills[-1]["id"]})
@@ -157,7 +159,7 @@ def test_unsupported_calls_are_refused_with_a_reason(client: TradingClient) -> N
     assert refused(stranger.get_account) == (401, 40110000)
 
 
-def test_cancelling(client: TradingClient) -> None:
+def test_cancelling_orders(client: TradingClient) -> None:
     orders = [client.submit_order(buy("AAPL", 1)) for _ in range(6)]
     statuses = {str(cancellation.id): cancellation.status for cancellation in client.cancel_orders()}
     finals = [wait_until_final(client, order) for order in orders]
@@ -173,7 +175,7 @@ def test_cancelling(client: TradingClient) -> None:
     assert wait_until_final(client, waiting).status == OrderStatus.CANCELED
 
 
-def test_the_market(client: TradingClient) -> None:
+def test_clock_calendar_and_assets(client: TradingClient) -> None:
     clock = client.get_clock()
     assert clock.is_open
     assert clock.next_close > clock.timestamp - timedelta(days=1)
@@ -182,10 +184,10 @@ def test_the_market(client: TradingClient) -> None:
     assert len(client.get_calendar()) > 240
     assets = client.get_all_assets(GetAssetsRequest(status="active"))
     assert len(assets) > 100
-    apple = client.get_asset("AAPL")
-    assert client.get_asset(apple.id) == apple
-    assert apple.tradable
-    assert not apple.fractionable
+    asset = client.get_asset("AAPL")
+    assert client.get_asset(asset.id) == asset
+    assert asset.tradable
+    assert not asset.fractionable
 
 
 def test_configurations_and_watchlists(client: TradingClient) -> None:
@@ -222,10 +224,10 @@ def test_the_stream_of_trade_updates(brokerage: Brokerage, account: Account) -> 
     stream = TradingStream(credentials["keyId"], credentials["secretKey"], url_override=address)
     updates: list[Any] = []
 
-    async def keep_update(update: Any) -> None:
+    async def record_update(update: Any) -> None:
         updates.append(update)
 
-    stream.subscribe_trade_updates(keep_update)
+    stream.subscribe_trade_updates(record_update)
     thread = threading.Thread(target=stream.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -246,4 +248,4 @@ def test_the_stream_of_trade_updates(brokerage: Brokerage, account: Account) -> 
         assert updates_of_order[-1].order.status == OrderStatus.FILLED
     assert [update.position_qty for update in updates if update.event == "fill"] == [2, 4, 6]
     assert datetime.now(UTC) - updates[0].timestamp < timedelta(minutes=1)
-    assert asyncio.iscoroutinefunction(keep_update)
+    assert asyncio.iscoroutinefunction(record_update)

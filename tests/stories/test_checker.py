@@ -1,4 +1,4 @@
-"""The checker finds each planted violation, and none in correct evidence."""
+"""The checker detects each planted violation, and finds none in correct evidence."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -61,7 +61,7 @@ def evidence() -> Evidence:
     )
 
 
-def test_it_finds_nothing_in_correct_evidence(evidence: Evidence) -> None:
+def test_correct_evidence_has_no_violations(evidence: Evidence) -> None:
     assert violations(evidence) == []
 
 
@@ -133,7 +133,7 @@ def fail_the_audit(evidence: Evidence) -> None:
     ("plant", "expected"),
     [
         (lose_trade, "lost"),
-        (place_twice, "3 trades were placed, 4 are there"),
+        (place_twice, "3 trades were placed, 4 exist"),
         (change_terms, "changed"),
         (swap_order_of_trades, "not in the order in which they were placed"),
         (swap_at_the_exchange, "the exchange received t2 before t1"),
@@ -150,12 +150,12 @@ def fail_the_audit(evidence: Evidence) -> None:
         (fail_the_audit, "a posting is missing"),
     ],
 )
-def test_it_sees_a_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None], expected: str) -> None:
+def test_a_planted_violation_is_detected(evidence: Evidence, plant: Callable[[Evidence], None], expected: str) -> None:
     plant(evidence)
-    assert any(expected in found for found in violations(evidence)), violations(evidence)
+    assert any(expected in violation for violation in violations(evidence)), violations(evidence)
 
 
-def test_a_delay_is_how_much_longer_than_usual_the_longest_wait_was(evidence: Evidence) -> None:
+def test_a_delay_is_the_excess_of_the_longest_wait_over_the_median(evidence: Evidence) -> None:
     # Placed at seconds 0, 1 and 2, and final at 11, 21 and 59, so the waits are 11, 10 and 38 seconds.
     evidence.placed = [replace(placing, asked_at=moment(at(n))) for n, placing in enumerate(evidence.placed)]
     evidence.trades[1][2]["settledAt"] = at(59)

@@ -1,7 +1,7 @@
-"""One hostile customer does everything at once to disturb the others, behind the balancer that we ship.
+"""A hostile customer disturbs the others in every way simultaneously, behind the load balancer that we ship.
 
-Meanwhile another customer places trades, reads its balance, and receives events and webhook calls, as before. The
-figures show how long each of these takes, undisturbed and disturbed; the test asserts that none of them fails.
+Another customer goes on placing trades, reading their balance, and receiving events and webhook calls. The figures show
+how long each of these takes with and without the disturbance; the test asserts that none of them fails.
 """
 
 import json
@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAPr
 
 QUIET_SECONDS, HOSTILE_SECONDS = 15.0, 25.0
 REPEATED_MAX = 2
-LEDGER_LINES = 20_000  # of the hostile customer: a file of 3 MB
-PAUSE_SECONDS = 0.1  # of the victim, between two rounds of requests
+LEDGER_LINES = 20_000  # in the hostile customer's ledger: a file of 3 MB
+PAUSE_SECONDS = 0.1  # between two rounds of the victim's requests
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 OPEN_ACCOUNTS = """
 import json
@@ -69,7 +69,7 @@ People = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def hooks() -> Iterator[dict[str, Receiver]]:
-    """Start the customer's webhook server, which responds, and the hostile one's, which never does."""
+    """Start the victim's webhook server, which responds, and the hostile customer's, which never does."""
     receivers = {"victim": Receiver(), "hostile": Receiver()}
     receivers["hostile"].hangs = True
     yield receivers
@@ -109,7 +109,7 @@ def people(balancer: tuple[Balancer, Brokerage], hooks: dict[str, Receiver]) -> 
 
 @contextmanager
 def attack(url: str, hostile: dict[str, Any]) -> Iterator[Counter[str]]:
-    """Run the attack in a separate process while the block runs; count the responses by kind and status at the end."""
+    """Run the attack in a separate process while the block runs; afterwards count its responses by kind and status."""
     statuses: Counter[str] = Counter()
     command = [sys.executable, "-m", "tests.stories.attack", url, json.dumps(hostile)]
     with subprocess.Popen(
@@ -139,44 +139,44 @@ class Customer:
     def __init__(self, url: str, victim: dict[str, Any], hook: Receiver) -> None:
         self._url, self._victim = url, victim
         self._pool = urllib3.PoolManager(retries=False, timeout=30)
-        self._posts = hook.got = Timed(lambda post: str(json.loads(post[1])["trade"]["tradeId"]))
+        self._posts = hook.requests = Timed(lambda post: str(json.loads(post[1])["trade"]["tradeId"]))
         self._reader = Reader(f"{url}/api/v1/events", victim["token"])
         self._events = self._reader.events = Timed(lambda event: str(event["trade"]["tradeId"]))
         self._reader.start()
         self.failures: list[str] = []
         self.repeated = 0  # requests whose connection broke
         self.placed: dict[str, float] = {}
-        eventually(lambda: self._reader.opened, 20)
+        eventually(lambda: self._reader.times_opened, 20)
 
-    def live(self, seconds: float) -> dict[str, list[float]]:
+    def trade_for(self, seconds: float) -> dict[str, list[float]]:
         """Trade for this long; return the durations of each kind of action, in seconds."""
         durations: dict[str, list[float]] = {"placing": [], "reading": []}
         trade_ids: list[str] = []
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
-            began = time.time()
-            trade = self._ask(durations["placing"], "POST", "/api/v1/trades", {200, 201}, json=PLACING)
+            started_at = time.time()
+            trade = self._request(durations["placing"], "POST", "/api/v1/trades", {200, 201}, json=PLACING)
             if trade:
-                self.placed[trade["tradeId"]] = began
+                self.placed[trade["tradeId"]] = started_at
                 trade_ids.append(trade["tradeId"])
-            self._ask(durations["reading"], "GET", "/api/v1/balance", {200})
+            self._request(durations["reading"], "GET", "/api/v1/balance", {200})
             time.sleep(PAUSE_SECONDS)
         for name, arrivals in (("event", self._events), ("webhook", self._posts)):
             eventually(lambda arrivals=arrivals: set(trade_ids) <= set(arrivals.first), 60)  # type: ignore[misc]
             durations[name] = [arrivals.first[trade_id] - self.placed[trade_id] for trade_id in trade_ids]
         return durations
 
-    def _ask(self, durations: list[float], method: str, path: str, expected: set[int], **more: Any) -> Any:
-        began = time.monotonic()
+    def _request(self, durations: list[float], method: str, path: str, expected: set[int], **more: Any) -> Any:
+        started_at = time.monotonic()
         headers = {"Authorization": f"Bearer {self._victim['token']}", "Idempotency-Key": str(uuid4())}
-        answer = self._answer(method, f"{self._url}{path}", headers=headers, **more)
-        durations.append(time.monotonic() - began)
-        if answer.status not in expected:
-            self.failures.append(f"{method} {path}: {answer.status} {answer.data[:200]!r}")
+        response = self._send(method, f"{self._url}{path}", headers=headers, **more)
+        durations.append(time.monotonic() - started_at)
+        if response.status not in expected:
+            self.failures.append(f"{method} {path}: {response.status} {response.data[:200]!r}")
             return None
-        return answer.json()
+        return response.json()
 
-    def _answer(self, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
+    def _send(self, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
         """Send a request; if the connection breaks, repeat it with the same key, as a program should."""
         for _ in range(REPEATED_MAX):
             try:
@@ -185,12 +185,12 @@ class Customer:
                 self.repeated += 1
         return self._pool.request(method, url, **more)
 
-    def ended(self) -> list[str]:
-        """Return how each trade ended."""
+    def statuses(self) -> list[str]:
+        """Return the status of each placed trade."""
         statuses = []
         for trade_id in self.placed:
-            answer = self._ask([], "GET", f"/api/v1/trades/{trade_id}", {200})
-            statuses.append(answer["status"] if answer else "unknown")
+            response = self._request([], "GET", f"/api/v1/trades/{trade_id}", {200})
+            statuses.append(response["status"] if response else "unknown")
         return statuses
 
 
@@ -207,14 +207,14 @@ def test_a_hostile_customer_does_not_break_anothers_requests(
 ) -> None:
     url = balancer[0].url
     customer = Customer(url, people["victim"], hooks["victim"])
-    customer.live(3)  # to warm everything up
-    quiet = customer.live(QUIET_SECONDS)
+    customer.trade_for(3)  # warm up
+    undisturbed = customer.trade_for(QUIET_SECONDS)
     with attack(url, people["hostile"]) as statuses:
         time.sleep(3)
-        disturbed = customer.live(HOSTILE_SECONDS)
+        disturbed = customer.trade_for(HOSTILE_SECONDS)
     summary = f"{dict(sorted(statuses.items()))}, {customer.repeated} requests of the other customer repeated"
     record_property("figures", f"hostile customer: {summary}")
-    for name, before in quiet.items():
+    for name, before in undisturbed.items():
         after = disturbed[name]
         change = ", ".join(
             f"{label} {quantile_ms(before, quantile):.0f} to {quantile_ms(after, quantile):.0f} ms"
@@ -223,7 +223,7 @@ def test_a_hostile_customer_does_not_break_anothers_requests(
         record_property("figures", f"hostile customer, another's {name}: {change} ({len(before)}, {len(after)})")
 
     assert customer.failures == [], balancer[0].log()
-    eventually(lambda: set(customer.ended()) <= {"FILLED", "REJECTED"}, 60)
+    eventually(lambda: set(customer.statuses()) <= {"FILLED", "REJECTED"}, 60)
     assert customer.failures == []
     assert statuses["listened"]
     assert statuses["place 201"]

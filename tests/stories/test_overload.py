@@ -1,7 +1,6 @@
-"""Ten times as many clients as the brokerage can serve, none of which ever pauses.
+"""Ten times as many clients as the brokerage can serve place trades without a pause.
 
-Accepted trades are completed in order; the others are refused with the time to retry after; and nothing grows without
-bound.
+Accepted trades are completed in order, the others are refused with a Retry-After, and nothing grows without bound.
 """
 
 import json
@@ -33,10 +32,10 @@ pytestmark = pytest.mark.story
 SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "15"))
 CLIENTS_FEW, CLIENTS_MANY = 80, 800
 CUSTOMERS = 200
-OPEN_MAX, OPEN_EACH_MAX = 60, 50  # due in all lanes together, and of each customer
+OPEN_MAX, OPEN_EACH_MAX = 60, 50  # customers due in all lanes, and open trades per customer
 DRAIN_SECONDS_MAX = 90.0
 ANSWER_SECONDS_MAX = 10.0
-MEGABYTES_MORE_MAX = 120  # of one process, from before the load to its end; an unbounded queue would exceed it
+MEGABYTES_MORE_MAX = 120  # per process during the load; an unbounded queue would exceed it
 PROBES = 6
 
 Json = dict[str, Any]
@@ -54,17 +53,17 @@ def limited_brokerage() -> Iterator[Brokerage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def generate_load(brokerage: Brokerage, tokens: Path, answers: Path, clients: int, seconds: float) -> Json:
-    """Run this many clients, each of which places its next trade as soon as the last one is answered.
+def generate_load(brokerage: Brokerage, tokens: Path, responses: Path, clients: int, seconds: float) -> Json:
+    """Run this many clients, each of which places its next trade as soon as it gets the last response.
 
     Args:
-        answers: The file to which the clients write the responses.
+        responses: The file to which the clients write the responses.
     """
     job = {
         "addresses": [(LOOPBACK, brokerage.port + n) for n in range(2)],
         "path": "/api/v1/trades",
         "tokens_file": str(tokens),
-        "answers_file": str(answers),
+        "answers_file": str(responses),
         "tickers": ["AAPL", "MSFT", "KO"],
         "start_at": time.time() + 0.5,
         "seconds": seconds,
@@ -80,26 +79,28 @@ def generate_load(brokerage: Brokerage, tokens: Path, answers: Path, clients: in
     )
     assert completed.returncode == 0, completed.stderr
     totals: Json = json.loads(completed.stdout)
-    totals["statuses"] = Counter(status for *_, status, _ in json.loads(answers.read_text()))
+    totals["statuses"] = Counter(status for *_, status, _ in json.loads(responses.read_text()))
     return totals
 
 
 class Probe(threading.Thread):
-    """A client that places trades of one greedy customer repeatedly, and records whole responses."""
+    """A client that places trades for one greedy customer without a pause and records the responses."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(daemon=True)
-        self.url, self.token, self.over = url, token, threading.Event()
-        self.answers: list[tuple[float, float, int, Any, str | None]] = []
+        self.url, self.token, self.is_over = url, token, threading.Event()
+        self.responses: list[tuple[float, float, int, Any, str | None]] = []
 
     def run(self) -> None:
         pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
         headers = {"Authorization": f"Bearer {self.token}"}
         body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
-        while not self.over.is_set():
-            began = time.time()
-            answer = pool.request("POST", f"{self.url}/api/v1/trades", json=body, headers=headers)
-            self.answers.append((began, time.time(), answer.status, answer.json(), answer.headers.get("Retry-After")))
+        while not self.is_over.is_set():
+            started_at = time.time()
+            response = pool.request("POST", f"{self.url}/api/v1/trades", json=body, headers=headers)
+            self.responses.append(
+                (started_at, time.time(), response.status, response.json(), response.headers.get("Retry-After"))
+            )
 
 
 def memory(brokerage: Brokerage) -> dict[str, float]:
@@ -117,7 +118,7 @@ def count_final(database_url: str) -> int:
 
 
 def test_overload_is_refused_and_accepted_trades_are_completed(
-    limited_brokerage: Brokerage, tmp_path: Path, tell: Callable[..., None]
+    limited_brokerage: Brokerage, tmp_path: Path, report_figures: Callable[..., None]
 ) -> None:
     accounts = open_accounts(limited_brokerage, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")
     *crowd, greedy = accounts
@@ -136,34 +137,39 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
         probe.start()
     overloaded = generate_load(limited_brokerage, tokens, tmp_path / "pressed.json", CLIENTS_MANY, SECONDS)
     for probe in probes:
-        probe.over.set()
+        probe.is_over.set()
     for probe in probes:
         probe.join(2 * ANSWER_SECONDS_MAX)
     after = memory(limited_brokerage)
     load_ended = time.monotonic()
     drained = checker.wait_until_final(database_url, DRAIN_SECONDS_MAX) - load_ended
 
-    # Every request was answered, and only with these statuses.
+    # Every request got a response, and only with these statuses.
     statuses = normal["statuses"] + overloaded["statuses"]
-    probed = Counter(status for probe in probes for _, _, status, _, _ in probe.answers)
+    probe_statuses = Counter(status for probe in probes for _, _, status, _, _ in probe.responses)
     assert (overloaded["unanswered"], overloaded["broken"]) == (0, 0)
-    assert set(statuses) | set(probed) <= {201, 429, 503}, (statuses, probed)
-    assert overloaded["statuses"][503] > 0, "the load was not too much"
-    assert probed[429] > 0, "the greedy customer was not limited"
+    assert set(statuses) | set(probe_statuses) <= {201, 429, 503}, (statuses, probe_statuses)
+    assert overloaded["statuses"][503] > 0, "the load was not heavy enough"
+    assert probe_statuses[429] > 0, "the greedy customer was not limited"
     for probe in probes:
-        for began, answered, status, body, retry_after in probe.answers:
-            assert answered - began < ANSWER_SECONDS_MAX
+        for started_at, answered, status, body, retry_after in probe.responses:
+            assert answered - started_at < ANSWER_SECONDS_MAX
             if status != 201:
                 assert (body["status"], body["code"]) in {(503, "overloaded"), (429, "too_many_open_trades")}, body
                 assert int(retry_after or 0) > 0
 
-    # Each trade that was answered 201 exists once, was executed in its order, and is final; the books are correct.
+    # Each trade that was accepted with 201 exists once, was executed in order, and is final; the books are correct.
     placed = [
         (sent, answered, trade_id)
         for file in ("normal.json", "pressed.json")
         for _, sent, answered, status, trade_id in json.loads((tmp_path / file).read_text())
         if status == 201
-    ] + [(a[0], a[1], a[3]["tradeId"]) for probe in probes for a in probe.answers if a[2] == 201]
+    ] + [
+        (response[0], response[1], response[3]["tradeId"])
+        for probe in probes
+        for response in probe.responses
+        if response[2] == 201
+    ]
     tables = checker.read_tables(database_url)
     customer_ids = {account["customer"] for account in accounts}
     rows = {trade["id"]: trade for trade in tables["trades"] if trade["customer"] in customer_ids}
@@ -178,20 +184,20 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
 
     # The number of open trades and the memory of every process are bounded.
     longest = most_open(list(rows.values()))
-    per_second = (sum(statuses.values()) + sum(probed.values())) / SECONDS
-    # Each customer's line is bounded, and so is the number of customers that are due; these bounds lag by a second.
+    per_second = (sum(statuses.values()) + sum(probe_statuses.values())) / SECONDS
+    # Each customer's line and the number of due customers are limited, but the counts can be a second old.
     assert longest < (CUSTOMERS + 1) * OPEN_EACH_MAX + 2 * per_second
     growth = {name: round(after[name] - before[name]) for name in before if name in after}
     assert max(growth.values()) < MEGABYTES_MORE_MAX, growth
-    tell(
+    report_figures(
         "overload",
         seconds=SECONDS,
         completed_per_second=round(completed_per_second),
         clients=CLIENTS_MANY,
         answered_per_second=round(sum(overloaded["statuses"].values()) / SECONDS),
         statuses=dict(statuses),
-        greedy=dict(probed),
-        slowest_answer=round(max(a[1] - a[0] for probe in probes for a in probe.answers), 1),
+        greedy=dict(probe_statuses),
+        slowest_answer=round(max(response[1] - response[0] for probe in probes for response in probe.responses), 1),
         most_open=longest,
         drained_in=round(drained, 1),
         megabytes_more=growth,
@@ -199,7 +205,7 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
 
 
 def as_request(trade: Json, sent: float, answered: float) -> Json:
-    """Return an answered placing in the form that the checker expects."""
+    """Return an accepted order in the form that the checker expects."""
     return {
         "customer": trade["customer"],
         "method": "POST",

@@ -46,7 +46,7 @@ DELAY_SECONDS_MAX = 90.0  # goal 10, with a generous margin for a busy machine
 FINAL_SECONDS_MAX = 90.0
 
 People = Callable[[int], list[Person]]
-Tell = Callable[..., None]
+ReportFigures = Callable[..., None]
 
 
 def wait_final(crowd: Crowd, person: Person, trade_id: str) -> Json:
@@ -78,26 +78,30 @@ def settle_all(crowd: Crowd, brokerage: Brokerage) -> Evidence:
 # -- one customer
 
 
-def test_the_curl_command_that_is_printed_places_a_trade_that_is_filled(brokerage: Brokerage, tell: Tell) -> None:
+def test_the_printed_curl_command_places_a_trade_that_is_filled(
+    brokerage: Brokerage, report_figures: ReportFigures
+) -> None:
     command = next(line for line in brokerage.output().splitlines() if line.strip().startswith("curl "))
     arguments = shlex.split(command)
     url = next(word for word in arguments if word.startswith("http"))
     headers = dict(re.split(": *", arguments[n + 1], maxsplit=1) for n, word in enumerate(arguments) if word == "-H")
-    began = time.monotonic()
-    answer = urllib3.request("POST", url, body=arguments[arguments.index("-d") + 1], headers=headers)
-    placing = time.monotonic() - began
-    assert answer.status == 201
-    trade = answer.json()
+    started_at = time.monotonic()
+    response = urllib3.request("POST", url, body=arguments[arguments.index("-d") + 1], headers=headers)
+    placing = time.monotonic() - started_at
+    assert response.status == 201
+    trade = response.json()
     assert (trade["status"], trade["reason"], trade["price"], trade["settledAt"]) == ("PLACED", None, None, None)
-    while trade["status"] not in FINAL and time.monotonic() - began < FILLED_SECONDS_MAX:
+    while trade["status"] not in FINAL and time.monotonic() - started_at < FILLED_SECONDS_MAX:
         trade = urllib3.request("GET", f"{url}/{trade['tradeId']}", headers=headers).json()
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started_at
     assert (trade["status"], trade["reasonCode"]) == ("FILLED", None)
     assert Decimal(trade["amount"]) == Decimal(trade["price"]) * 3
-    tell("one trade", **{"answered after": f"{placing:.3f} s", "FILLED after": f"{seconds:.3f} s"})
+    report_figures("one trade", **{"response after": f"{placing:.3f} s", "FILLED after": f"{seconds:.3f} s"})
 
 
-def test_a_buy_for_more_than_there_is_is_rejected_and_moves_nothing(brokerage: Brokerage, people: People) -> None:
+def test_a_buy_that_costs_more_than_the_cash_is_rejected_and_changes_nothing(
+    brokerage: Brokerage, people: People
+) -> None:
     (person,) = people(1)
     crowd = Crowd(brokerage.web_urls, [person])
     before = crowd.get(person, "/api/v1/balance")
@@ -108,7 +112,7 @@ def test_a_buy_for_more_than_there_is_is_rejected_and_moves_nothing(brokerage: B
     assert len(crowd.get(person, "/api/v1/postings")["results"]) == 1
 
 
-def test_a_sell_of_shares_that_are_not_held_is_rejected_without_the_exchange(
+def test_a_sell_of_shares_that_are_not_held_is_rejected_without_asking_the_exchange(
     brokerage: Brokerage, people: People
 ) -> None:
     (person,) = people(1)
@@ -120,7 +124,7 @@ def test_a_sell_of_shares_that_are_not_held_is_rejected_without_the_exchange(
 
 
 def test_while_the_market_is_closed_trades_are_rejected_past_market_hours(tmp_path: Path) -> None:
-    """Only the exchange knows the time: its answers before and after the trade decide which status is expected."""
+    """Only the exchange knows the time, so its hours before and after the trade decide which status is expected."""
     with Brokerage(tmp_path / "var", env={"EXCHANGE_HOURS": "nyse"}) as brokerage:
         token = (brokerage.data_dir / "demo-token").read_text()
         person = Person(0, token, Decimal(25_000))
@@ -142,20 +146,22 @@ def test_while_the_market_is_closed_trades_are_rejected_past_market_hours(tmp_pa
 # -- a crowd
 
 
-def test_a_crowd_at_once(brokerage: Brokerage, people: People, faults: Callable[..., None], tell: Tell) -> None:
+def test_a_crowd_trades_simultaneously(
+    brokerage: Brokerage, people: People, faults: Callable[..., None], report_figures: ReportFigures
+) -> None:
     faults(latencyMs=300, latencyJitter=True)
     crowd = Crowd(brokerage.web_urls, people(CUSTOMERS), seed=1)
-    began = time.monotonic()
+    started_at = time.monotonic()
     crowd.place(TRADES_EACH)
-    placing = time.monotonic() - began
+    placing = time.monotonic() - started_at
     evidence = settle_all(crowd, brokerage)
     assert len(evidence.placed) == CUSTOMERS * TRADES_EACH
     assert set(crowd.statuses) == {201}
-    tell("a crowd", **figures(evidence), placed=f"in {placing:.1f} s")
+    report_figures("a crowd", **figures(evidence), placed=f"in {placing:.1f} s")
 
 
 class Killer:
-    """Kills a random one of these processes with SIGKILL every second, even if it is starting or is the last one."""
+    """Kills one of these processes at random with SIGKILL every second, even one that is starting or is the last."""
 
     def __init__(self, brokerage: Brokerage, names: list[str], seed: int = 1) -> None:
         self.kills: list[tuple[float, str]] = []
@@ -173,8 +179,8 @@ class Killer:
                 killer_run.result()
 
     def _kill(self) -> None:
-        began = time.monotonic()
-        while not self._stop.wait(max(0.0, began + len(self.kills) + 1 - time.monotonic())):
+        started_at = time.monotonic()
+        while not self._stop.wait(max(0.0, started_at + len(self.kills) + 1 - time.monotonic())):
             running = self._brokerage.processes()
             name = self._random.choice([name for name in self._names if name in running])
             with contextlib.suppress(ProcessLookupError):
@@ -182,8 +188,8 @@ class Killer:
             self.kills.append((time.time(), name))
 
 
-def test_a_crowd_while_a_process_is_killed_every_second(
-    brokerage: Brokerage, people: People, faults: Callable[..., None], tell: Tell
+def test_a_crowd_trades_while_a_process_is_killed_every_second(
+    brokerage: Brokerage, people: People, faults: Callable[..., None], report_figures: ReportFigures
 ) -> None:
     faults(latencyMs=300, latencyJitter=True)
     crowd = Crowd(brokerage.web_urls, people(CUSTOMERS), seed=2)
@@ -196,12 +202,12 @@ def test_a_crowd_while_a_process_is_killed_every_second(
     assert killer.kills
     delays = longest_delays(evidence, [at for at, _ in killer.kills])
     killed = Counter(name.split(".")[0] for _, name in killer.kills)
-    tell(
+    report_figures(
         "a crowd and kills",
         **figures(evidence),
         kills=dict(killed),
         **{"longest delay": f"{max(delays):.1f} s", "median of longest delays": f"{median(delays):.1f} s"},
-        answers=dict(crowd.statuses),
+        responses=dict(crowd.statuses),
     )
     assert max(delays) < DELAY_SECONDS_MAX
 
@@ -209,14 +215,14 @@ def test_a_crowd_while_a_process_is_killed_every_second(
 # -- the exchange is down
 
 
-def test_while_the_exchange_is_down_placing_goes_on_and_all_trades_end_afterwards(
-    brokerage: Brokerage, people: People, faults: Callable[..., None], tell: Tell
+def test_trades_placed_while_the_exchange_is_down_end_afterwards(
+    brokerage: Brokerage, people: People, faults: Callable[..., None], report_figures: ReportFigures
 ) -> None:
     crowd = Crowd(brokerage.web_urls, people(20), seed=3)
     faults(down=True)
     crowd.place(4, DOWN_SECONDS)
     assert set(crowd.statuses) == {201}
-    back = time.time()
+    up_again_at = time.time()
     faults()
     evidence = settle_all(crowd, brokerage)
     outcomes = Counter(
@@ -224,21 +230,21 @@ def test_while_the_exchange_is_down_placing_goes_on_and_all_trades_end_afterward
     )
     assert {reason for _, reason in outcomes} <= {None, "expired", "insufficient_shares"}
     received = {entry["tradeId"]: entry for entry in evidence.exchange}
-    expired = [t for trades in evidence.trades.values() for t in trades if t["reasonCode"] == "expired"]
+    expired = [trade for trades in evidence.trades.values() for trade in trades if trade["reasonCode"] == "expired"]
     assert all(received.get(trade["tradeId"], {}).get("status") != "FILLED" for trade in expired)
     if DOWN_SECONDS >= 40:  # trades expire after 30 s and a margin of 5 s
         assert expired
     assert outcomes["FILLED", None]
     last = max(trade["settledAt"] for trades in evidence.trades.values() for trade in trades)
-    tell(
+    report_figures(
         "exchange down",
         trades=len(evidence.placed),
-        **{"down for": f"{DOWN_SECONDS:.0f} s", "all final after": f"{moment(last) - back:.1f} s"},
+        **{"down for": f"{DOWN_SECONDS:.0f} s", "all final after": f"{moment(last) - up_again_at:.1f} s"},
         ends={f"{status} {reason or ''}".strip(): count for (status, reason), count in outcomes.items()},
     )
 
 
-# -- servers that everything depends on are killed
+# -- the database and the broker are killed
 
 
 def break_everything(brokerage: Brokerage) -> None:
@@ -260,11 +266,11 @@ def break_postgresql(brokerage: Brokerage) -> None:
 
 
 @pytest.mark.parametrize("break_servers", [break_valkey, break_postgresql, break_everything])
-def test_a_crowd_while_servers_are_killed(
+def test_a_crowd_trades_while_servers_are_killed(
     brokerage: Brokerage,
     people: People,
     faults: Callable[..., None],
-    tell: Tell,
+    report_figures: ReportFigures,
     break_servers: Callable[[Brokerage], None],
 ) -> None:
     faults(latencyMs=300, latencyJitter=True)
@@ -280,10 +286,10 @@ def test_a_crowd_while_servers_are_killed(
     evidence = settle_all(crowd, brokerage)
     assert set(crowd.statuses) <= {200, 201, 503, CONNECTION_ERROR}
     (delay,) = longest_delays(evidence, [broken_at])
-    tell(
+    report_figures(
         (break_servers.__name__).replace("_", " "),
         **figures(evidence),
         **{"longest delay": f"{delay:.1f} s", "back after": f"{seconds:.1f} s"},
-        answers=dict(crowd.statuses),
+        responses=dict(crowd.statuses),
     )
     assert delay < DELAY_SECONDS_MAX

@@ -29,7 +29,7 @@ class Reader(threading.Thread):
         self.url, self.token = url, token
         self.last_id: str | None = None
         self.events: list[dict[str, Any]] = []
-        self.opened, self.stop = 0, False
+        self.times_opened, self.stop = 0, False
 
     def run(self) -> None:
         while not self.stop:
@@ -37,15 +37,15 @@ class Reader(threading.Thread):
                 {"Last-Event-ID": self.last_id} if self.last_id else {}
             )
             try:
-                with urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=30) as answer:  # noqa: S310
-                    self.opened += 1
-                    self._read(answer)
+                with urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=30) as response:  # noqa: S310
+                    self.times_opened += 1
+                    self._read(response)
             except (OSError, HTTPException):
                 time.sleep(0.2)
 
-    def _read(self, answer: Any) -> None:
+    def _read(self, response: Any) -> None:
         fields: dict[str, str] = {}
-        for line in answer:
+        for line in response:
             name, _, value = line.decode().rstrip("\n").partition(": ")
             if name:
                 fields[name] = value
@@ -59,26 +59,26 @@ class Reader(threading.Thread):
 
 
 def place(brokerage: Brokerage, token: str, quantity: int = 1) -> str:
-    """Place a trade with an idempotency key, repeating until it is answered."""
+    """Place a trade with an idempotency key, and repeat the request until it succeeds."""
     key = str(uuid4())
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
     for _ in range(100):
         try:
-            answer = call(f"{brokerage.url}/api/v1/trades", body, token, **{"Idempotency-Key": key})
-            return str(answer["tradeId"])
+            response = call(f"{brokerage.url}/api/v1/trades", body, token, **{"Idempotency-Key": key})
+            return str(response["tradeId"])
         except urllib.error.HTTPError as error:
             with error:
                 failure = f"{error.code} {error.read()[:300]!r}"
         except OSError as error:
             failure = repr(error)
         time.sleep(0.3)
-    raise AssertionError(f"never answered: {failure}\n{brokerage.output()[-3000:]}")
+    raise AssertionError(f"no order was accepted: {failure}\n{brokerage.output()[-3000:]}")
 
 
 def eventually(condition: Callable[[], object], seconds_max: float = 60.0) -> None:
-    began = time.monotonic()
+    started_at = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds_max, f"not true within {seconds_max} s"
+        assert time.monotonic() - started_at < seconds_max, f"not true within {seconds_max} s"
         time.sleep(0.05)
 
 
@@ -91,12 +91,12 @@ def event_ids_of(brokerage: Brokerage, customer_id: int) -> list[str]:
         return [f"{xact:016x}{change:016x}" for xact, change in rows]
 
 
-def test_resumed_across_kill_9_with_no_event_lost_or_doubled(brokerage: Brokerage, account: Account) -> None:
+def test_a_stream_resumed_after_sigkill_loses_and_repeats_no_event(brokerage: Brokerage, account: Account) -> None:
     credentials = account(f"{uuid4()}@example.com")
     token, customer_id = credentials["token"], int(credentials["customerId"])
     reader = Reader(f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events", token)
     reader.start()
-    eventually(lambda: reader.opened)
+    eventually(lambda: reader.times_opened)
     for kill in (None, "web.1", "stream.1", None):
         for number in range(5):
             place(brokerage, token)
@@ -107,7 +107,7 @@ def test_resumed_across_kill_9_with_no_event_lost_or_doubled(brokerage: Brokerag
     time.sleep(0.5)
     reader.stop = True
     assert [event["id"] for event in reader.events] == event_ids_of(brokerage, customer_id)
-    assert reader.opened >= 2, "the stream never broke"
+    assert reader.times_opened >= 2, "the stream never broke"
     assert reader.events[-1]["event"] == "trade.filled"
     assert reader.events[-1]["trade"]["status"] == "FILLED"
 
@@ -156,8 +156,8 @@ def test_streams_require_a_token_and_start_at_a_cursor(brokerage: Brokerage, acc
     ]:
         with pytest.raises(urllib.error.HTTPError) as refusal:
             urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10)  # noqa: S310
-        with refusal.value as answer:
-            assert (answer.code, json.load(answer)["code"]) == (status, code)
+        with refusal.value as response:
+            assert (response.code, json.load(response)["code"]) == (status, code)
 
     # A stream ends with its token.
     second = call(
@@ -165,14 +165,14 @@ def test_streams_require_a_token_and_start_at_a_cursor(brokerage: Brokerage, acc
         {"email": credentials["email"], "password": "correct horse battery", "name": "second"},
     )
     headers = {"Authorization": f"Bearer {second['token']}"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
-        assert answer.readline().startswith(b"retry:")
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as response:
+        assert response.readline().startswith(b"retry:")
         call(f"{brokerage.url}/api/v1/tokens/{second['tokenId']}", None, credentials["token"], "DELETE")
-        assert b"data" not in answer.read()
+        assert b"data" not in response.read()
 
 
 def test_a_stream_has_only_its_customers_events(brokerage: Brokerage, account: Account) -> None:
-    """Both from the first event on and from a cursor of the other customer, on the stream and on the WebSocket."""
+    """This holds from the first event and from another customer's cursor, for server-sent events and the WebSocket."""
     alice, bob = account(f"{uuid4()}@example.com"), account(f"{uuid4()}@example.com")
     alices_trade, _ = place(brokerage, alice["token"]), place(brokerage, alice["token"])
     eventually(lambda: len(event_ids_of(brokerage, int(alice["customerId"]))) == 6)
@@ -182,9 +182,9 @@ def test_a_stream_has_only_its_customers_events(brokerage: Brokerage, account: A
         url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after={after}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {bob['token']}"})
         received = b""
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
             while received.count(b"event: trade.") < 3:
-                received += answer.readline()
+                received += response.readline()
         assert bobs_trade.encode() in received
         assert alices_trade.encode() not in received
     with connect(f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream?after=0") as socket:
@@ -205,8 +205,8 @@ def test_web_redirects_to_the_stream_server(brokerage: Brokerage, account: Accou
     request = urllib.request.Request(  # noqa: S310
         f"{brokerage.url}/api/v1/events?after=0", headers={"Authorization": f"Bearer {credentials['token']}"}
     )
-    with pytest.raises(urllib.error.HTTPError) as answer:
+    with pytest.raises(urllib.error.HTTPError) as response:
         urllib.request.build_opener(NoRedirects).open(request, timeout=10)
-    answer.value.close()
-    assert answer.value.code == 307
-    assert answer.value.headers["Location"] == f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after=0"
+    response.value.close()
+    assert response.value.code == 307
+    assert response.value.headers["Location"] == f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after=0"

@@ -1,4 +1,4 @@
-"""The API tutorial, followed as written: every command is run, and every response compared."""
+"""The API tutorial works as written: every command is run, and every response is compared."""
 
 import json
 import re
@@ -34,7 +34,7 @@ KINDS = {
 
 
 def is_alike(expected: Any, actual: Any) -> bool:
-    """Return whether a response is what the page shows: all fields shown, with equal values or values of one kind."""
+    """Return whether a response has all fields that the page shows, with equal values or values of the same kind."""
     if isinstance(expected, dict):
         return isinstance(actual, dict) and all(
             name in actual and is_alike(expected[name], actual[name]) for name in expected
@@ -54,7 +54,7 @@ def parse(text: str) -> Any:
 
 
 class Shell:
-    """One shell for all steps, because later ones use the variables of earlier ones."""
+    """One shell for all steps, because later steps use the variables of earlier ones."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
@@ -108,23 +108,23 @@ def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> No
     for command, shown in STEPS:
         for documented, actual in addresses.items():
             command = command.replace(documented, actual)
-        answer = shell.run(command)
+        response = shell.run(command)
         if shown is None:
             continue
         is_repeatable = (" -d " not in command and " -X " not in command) or command.startswith("SALE=")
         ends_at = time.monotonic() + PATIENCE_SECONDS
-        while not is_alike(parse(shown.strip()), parse(answer)) and is_repeatable and time.monotonic() < ends_at:
+        while not is_alike(parse(shown.strip()), parse(response)) and is_repeatable and time.monotonic() < ends_at:
             time.sleep(0.2)
-            answer = shell.run(command)
-        assert is_alike(parse(shown.strip()), parse(answer)), f"{command}\n{answer}"
+            response = shell.run(command)
+        assert is_alike(parse(shown.strip()), parse(response)), f"{command}\n{response}"
         compared += 1
     assert compared >= 12
 
 
 def test_the_comparison_can_fail() -> None:
     shown = {"tradeId": "01a21846-b286-7186-947d-c2946c405529", "status": "FILLED", "price": "207.0100"}
-    answered = {"tradeId": "01a21846-b286-7186-947d-c2946c405528", "status": "FILLED", "price": "1.0000", "more": 1}
-    assert is_alike(shown, answered)
+    response = {"tradeId": "01a21846-b286-7186-947d-c2946c405528", "status": "FILLED", "price": "1.0000", "more": 1}
+    assert is_alike(shown, response)
     for wrong in ({"status": "PLACED"}, {"price": None}, {"tradeId": "none"}):
-        assert not is_alike(shown, answered | wrong)
+        assert not is_alike(shown, response | wrong)
     assert not is_alike(shown, {})

@@ -14,9 +14,9 @@ from django.test import Client
 
 from accounts.models import Customer
 from exchange import market
-from tests.answers import MOMENT, assert_problem, post
 from tests.conftest import StandInExchange
 from tests.people import claim, receive_shares, send_report
+from tests.responses import MOMENT, assert_problem, post
 from trades.models import Status, Trade
 from trades.place import place_trade
 
@@ -62,35 +62,37 @@ def listed(exchange: StandInExchange, db: None) -> Iterator[None]:
 # -- PlaceTrade
 
 
-def test_placing_answers_201_and_the_trade_as_placed(client: Client) -> None:
-    answer = post(client, TRADES, BUY)
-    body = answer.json()
-    assert answer.status_code == 201
-    assert answer["Content-Type"] == "application/json"
-    assert answer["Location"] == f"{TRADES}/{body['tradeId']}"
+def test_placing_returns_201_and_the_placed_trade(client: Client) -> None:
+    response = post(client, TRADES, BUY)
+    body = response.json()
+    assert response.status_code == 201
+    assert response["Content-Type"] == "application/json"
+    assert response["Location"] == f"{TRADES}/{body['tradeId']}"
     assert set(body) == TRADE_KEYS
     assert body | BUY | {"status": "PLACED"} == body
     assert MOMENT.fullmatch(body["createdAt"])
     assert [body[name] for name in ("reason", "reasonCode", "price", "amount", "settledAt", "settlesOn")] == [None] * 6
 
 
-def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(client: Client, alice: Customer) -> None:
+def test_repeating_a_key_and_body_returns_200_and_the_current_state_of_the_first_trade(
+    client: Client, alice: Customer
+) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1")
     (trade,) = claim(alice)
     send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
-    again = post(client, TRADES, BUY, idempotency_key="k1")
-    assert (first.status_code, again.status_code) == (201, 200)
+    repeated = post(client, TRADES, BUY, idempotency_key="k1")
+    assert (first.status_code, repeated.status_code) == (201, 200)
     assert "Idempotent-Replayed" not in first
-    assert again["Idempotent-Replayed"] == "true"
-    assert again.json()["tradeId"] == first.json()["tradeId"]
-    assert again.json()["status"] == "FILLED"
+    assert repeated["Idempotent-Replayed"] == "true"
+    assert repeated.json()["tradeId"] == first.json()["tradeId"]
+    assert repeated.json()["status"] == "FILLED"
 
 
 def test_tickers_are_case_insensitive(client: Client) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1")
-    again = post(client, TRADES, BUY | {"stockTicker": "aapl"}, idempotency_key="k1")
-    assert (again.status_code, again.json()) == (200, first.json())
+    repeated = post(client, TRADES, BUY | {"stockTicker": "aapl"}, idempotency_key="k1")
+    assert (repeated.status_code, repeated.json()) == (200, first.json())
 
 
 @pytest.mark.parametrize("change", [{"quantity": 4}, {"type": "SELL"}, {"stockTicker": "MSFT"}])
@@ -102,12 +104,12 @@ def test_the_same_key_with_another_body_is_refused(client: Client, change: dict[
 
 def test_keys_are_independent_between_customers(client: Client, bob: Customer, api_of: Any) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1").json()
-    other = post(api_of(bob), TRADES, BUY, idempotency_key="k1")
-    assert other.status_code == 201
-    assert other.json()["tradeId"] != first["tradeId"]
+    bobs = post(api_of(bob), TRADES, BUY, idempotency_key="k1")
+    assert bobs.status_code == 201
+    assert bobs.json()["tradeId"] != first["tradeId"]
 
 
-def test_without_a_key_the_same_body_is_another_trade(client: Client) -> None:
+def test_without_a_key_the_same_body_places_another_trade(client: Client) -> None:
     assert post(client, TRADES, BUY).json()["tradeId"] != post(client, TRADES, BUY).json()["tradeId"]
 
 
@@ -161,10 +163,10 @@ def test_a_body_that_is_not_an_object_is_refused(client: Client, body: Any) -> N
     assert_problem(post(client, TRADES, body), 400, "invalid")
 
 
-def test_a_great_many_unknown_fields_make_a_short_answer(client: Client) -> None:
-    answer = post(client, TRADES, BUY | {f"field{n}": n for n in range(10_000)})
-    assert_problem(answer, 400, "invalid")
-    assert len(answer.content) < 10_000
+def test_thousands_of_unknown_fields_get_a_short_response(client: Client) -> None:
+    response = post(client, TRADES, BUY | {f"field{n}": n for n in range(10_000)})
+    assert_problem(response, 400, "invalid")
+    assert len(response.content) < 10_000
 
 
 @pytest.mark.parametrize(
@@ -197,24 +199,24 @@ def test_deeply_nested_json_is_refused_at_any_depth(client: Client, depth: int) 
 
 
 @pytest.mark.parametrize("charset", ["base64", "zlib", "bz2", "utf-16", "nonsense", "undefined", "idna", "rot13"])
-def test_a_body_is_utf_8_whatever_charset_is_said(client: Client, charset: str) -> None:
-    answer = client.generic("POST", TRADES, json.dumps(BUY), content_type=f"application/json; charset={charset}")
-    assert answer.status_code == 201
+def test_a_body_is_read_as_utf_8_whatever_its_charset_says(client: Client, charset: str) -> None:
+    response = client.generic("POST", TRADES, json.dumps(BUY), content_type=f"application/json; charset={charset}")
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/html", "nonsense", ""])
 def test_other_content_types_are_refused(client: Client, kind: str) -> None:
-    answer = client.generic("POST", TRADES, json.dumps(BUY), content_type=kind)
-    assert_problem(answer, 415, "unsupported_media_type")
+    response = client.generic("POST", TRADES, json.dumps(BUY), content_type=kind)
+    assert_problem(response, 415, "unsupported_media_type")
 
 
 def test_a_form_is_refused(client: Client) -> None:
     assert_problem(client.post(TRADES, BUY), 415, "unsupported_media_type")
 
 
-def test_an_empty_body_has_no_fields(client: Client) -> None:
-    answer = client.generic("POST", TRADES, b"", content_type="application/json")
-    assert_problem(answer, 400, "invalid", "stockTicker", "type", "quantity")
+def test_an_empty_body_lacks_all_fields(client: Client) -> None:
+    response = client.generic("POST", TRADES, b"", content_type="application/json")
+    assert_problem(response, 400, "invalid", "stockTicker", "type", "quantity")
 
 
 def test_a_body_that_is_too_large_is_refused_unread(client: Client) -> None:
@@ -225,7 +227,7 @@ def test_a_body_that_is_too_large_is_refused_unread(client: Client) -> None:
 # -- GetTrade
 
 
-def test_a_filled_trade_tells_price_amount_and_time(client: Client, alice: Customer) -> None:
+def test_a_filled_trade_shows_its_price_amount_and_time(client: Client, alice: Customer) -> None:
     trade = receive_shares(alice, "AAPL", 4, Decimal("12.5000"))
     body = client.get(f"{TRADES}/{trade.id}").json()
     assert set(body) == TRADE_KEYS
@@ -253,9 +255,9 @@ def test_a_trade_in_progress_has_a_space_in_its_status(client: Client, alice: Cu
 
 def test_another_customers_trade_is_404(client: Client, bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
-    theirs = assert_problem(client.get(f"{TRADES}/{trade.id}"), 404, "not_found")
-    nobodys = assert_problem(client.get(f"{TRADES}/{uuid4()}"), 404, "not_found")
-    assert theirs == nobodys
+    for_bobs_trade = assert_problem(client.get(f"{TRADES}/{trade.id}"), 404, "not_found")
+    for_unknown_trade = assert_problem(client.get(f"{TRADES}/{uuid4()}"), 404, "not_found")
+    assert for_bobs_trade == for_unknown_trade
 
 
 @pytest.mark.parametrize("id", ["1", "null", "%00", "x" * 5000, "%ff", "..", "%F0%9F%92%A9", "a%0d%0ab", "a%2Fb"])
@@ -263,48 +265,49 @@ def test_an_invalid_trade_id_is_404(client: Client, id: str) -> None:
     assert_problem(client.get(f"{TRADES}/{id}"), 404, "not_found")
 
 
-# -- the list
+# -- listing trades
 
 
-def ids(answer: Any) -> list[str]:
-    assert answer.status_code == 200, answer.content
-    assert set(answer.json()) == {"results", "next"}
-    return [trade["tradeId"] for trade in answer.json()["results"]]
+def ids(response: Any) -> list[str]:
+    """Return the ids of the listed trades."""
+    assert response.status_code == 200, response.content
+    assert set(response.json()) == {"results", "next"}
+    return [trade["tradeId"] for trade in response.json()["results"]]
 
 
-def test_the_list_is_newest_first_and_contains_only_own_trades(client: Client, alice: Customer, bob: Customer) -> None:
+def test_the_list_shows_a_customers_own_trades_newest_first(client: Client, alice: Customer, bob: Customer) -> None:
     place_trade(bob.id, "AAPL", "BUY", 1)
-    mine = [str(place_trade(alice.id, "AAPL", "BUY", n)[0].id) for n in (1, 2, 3)]
-    answer = client.get(TRADES)
-    assert ids(answer)[:3] == mine[::-1]
-    assert len(ids(answer)) == Trade.objects.filter(customer=alice).count()
-    assert answer.json()["next"] is None
-    assert all(set(trade) == TRADE_KEYS for trade in answer.json()["results"])
+    own_ids = [str(place_trade(alice.id, "AAPL", "BUY", n)[0].id) for n in (1, 2, 3)]
+    response = client.get(TRADES)
+    assert ids(response)[:3] == own_ids[::-1]
+    assert len(ids(response)) == Trade.objects.filter(customer=alice).count()
+    assert response.json()["next"] is None
+    assert all(set(trade) == TRADE_KEYS for trade in response.json()["results"])
 
 
 def test_paging_shows_every_trade_once_while_new_ones_arrive(client: Client, bob: Customer, api_of: Any) -> None:
-    there = [str(place_trade(bob.id, "AAPL", "BUY", n + 1)[0].id) for n in range(7)]
+    existing_ids = [str(place_trade(bob.id, "AAPL", "BUY", n + 1)[0].id) for n in range(7)]
     client = api_of(bob)
     seen: list[str] = []
     cursor = ""
     while True:
-        answer = client.get(TRADES, {"limit": 2} | ({"cursor": cursor} if cursor else {}))
-        assert len(ids(answer)) <= 2
-        seen += ids(answer)
+        response = client.get(TRADES, {"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        assert len(ids(response)) <= 2
+        seen += ids(response)
         place_trade(bob.id, "AAPL", "BUY", 99)
-        cursor = answer.json()["next"]
+        cursor = response.json()["next"]
         if cursor is None:
             break
-    assert seen == there[::-1]
+    assert seen == existing_ids[::-1]
 
 
-def test_a_page_that_is_just_full_is_the_last(bob: Customer, api_of: Any) -> None:
+def test_an_exactly_full_page_is_the_last(bob: Customer, api_of: Any) -> None:
     for _ in range(2):
         place_trade(bob.id, "AAPL", "BUY", 1)
     assert api_of(bob).get(f"{TRADES}?limit=2").json()["next"] is None
 
 
-def test_the_list_can_be_narrowed(client: Client, alice: Customer) -> None:
+def test_the_list_can_be_filtered(client: Client, alice: Customer) -> None:
     bought = str(Trade.objects.get(customer=alice).id)
     sold = place_trade(alice.id, "MSFT", "SELL", 5)[0]
     claim(alice)
@@ -321,8 +324,8 @@ def test_the_list_can_be_narrowed(client: Client, alice: Customer) -> None:
 
 
 def test_returned_times_can_be_used_as_parameters(client: Client) -> None:
-    createdAt = client.get(TRADES).json()["results"][0]["createdAt"]
-    assert ids(client.get(TRADES, {"placedBefore": createdAt})) == []
+    created_at = client.get(TRADES).json()["results"][0]["createdAt"]
+    assert ids(client.get(TRADES, {"placedBefore": created_at})) == []
 
 
 @pytest.mark.parametrize("limit", [1, 500])
@@ -368,7 +371,7 @@ def test_times_at_the_edge_are_accepted(client: Client, time: str) -> None:
     assert client.get(TRADES, {"placedAfter": time}).status_code == 200
 
 
-# -- every door
+# -- every endpoint
 
 
 READS = [
@@ -383,17 +386,17 @@ READS = [
 
 @pytest.mark.parametrize("path", READS)
 def test_reading_requires_a_token(path: str, db: None) -> None:
-    answer = Client().get(path)
-    assert_problem(answer, 401, "not_authenticated")
-    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+    response = Client().get(path)
+    assert_problem(response, 401, "not_authenticated")
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 @pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])
 def test_an_unsupported_method_is_405(client: Client, method: str, path: str) -> None:
-    answer = client.generic(method, path)
-    assert_problem(answer, 405, "method_not_allowed")
-    assert "GET" in answer["Allow"]
+    response = client.generic(method, path)
+    assert_problem(response, 405, "method_not_allowed")
+    assert "GET" in response["Allow"]
 
 
 def test_scopes_limit_a_token(alice: Customer, api_of: Any) -> None:

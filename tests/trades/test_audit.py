@@ -1,4 +1,4 @@
-"""The audit of trades: it finds nothing in correct books, and each broken rule, with the ids."""
+"""The audit of trades finds nothing in correct books, and names each broken rule with the ids concerned."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,7 +16,7 @@ from trades.audit import CLOCKS_APART_SECONDS_MAX, TRADES, corporate_actions, fi
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 
-UGLY = 'He said: \\u0000 "no" \\ \x00 \ud800 \U0001f600 {"status": "FILLED"}'
+UGLY = 'Reason: \\u0000 "no" \\ \x00 \ud800 \U0001f600 {"status": "FILLED"}'
 
 
 def books(alice: Customer, bob: Customer) -> dict[str, Any]:
@@ -31,15 +31,15 @@ def books(alice: Customer, bob: Customer) -> dict[str, Any]:
     bought = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
     sold, _ = place_trade(alice.id, "AAPL", Type.SELL, 4)
     end(sold, Status.FILLED, Decimal("99.5"), reason=UGLY)
-    turned_down, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
-    end(turned_down, Status.REJECTED, reason=UGLY, reasonCode="past_market_hours")
+    rejected, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    end(rejected, Status.REJECTED, reason=UGLY, reasonCode="past_market_hours")
     too_many, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
     buying, _ = place_trade(alice.id, "AAPL", Type.BUY, 2)
     waiting, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
     assert claim(alice) == [buying]
     send_report(bought, Status.FILLED, Decimal("7.0001"), executionId="agrees")
     send_report(bought, Status.FILLED, Decimal("8.0001"), executionId="contradicts")
-    send_report(turned_down, Status.REJECTED, reason="agrees")
+    send_report(rejected, Status.REJECTED, reason="agrees")
     send_report(buying, Status.FILLED, Decimal(7), quantity=3)
     send_report(buying, "NONSENSE", Decimal(7))
     claim(alice)
@@ -53,7 +53,7 @@ def books(alice: Customer, bob: Customer) -> dict[str, Any]:
         "bob": bob.id,
         "bought": bought.id,
         "sold": sold.id,
-        "turned_down": turned_down.id,
+        "rejected": rejected.id,
         "too_many": too_many.id,
         "buying": buying.id,
         "waiting": waiting.id,
@@ -77,15 +77,15 @@ def test_empty_books_pass_the_audit(db: None) -> None:
     assert examine(BOOKS + TRADES).ok
 
 
-def trade(name: str, change: str) -> str:
-    return f"UPDATE trades_trade SET {change} WHERE id = %({name})s"
+def trade(id_name: str, change: str) -> str:
+    return f"UPDATE trades_trade SET {change} WHERE id = %({id_name})s"
 
 
-def posting(name: str, change: str, ticker: str = "") -> str:
-    return f"UPDATE accounts_posting SET {change} WHERE cause = %({name})s AND ticker = '{ticker}'"
+def posting(id_name: str, change: str, ticker: str = "") -> str:
+    return f"UPDATE accounts_posting SET {change} WHERE cause = %({id_name})s AND ticker = '{ticker}'"
 
 
-def move(name: str, to_status: str, change: str) -> str:
+def status_change(name: str, to_status: str, change: str) -> str:
     return f"UPDATE trades_statuschange SET {change} WHERE trade_id = %({name})s AND to_status = '{to_status}'"
 
 
@@ -93,7 +93,7 @@ def report(name: str, change: str) -> str:
     return f"UPDATE trades_report SET {change} WHERE id = %({name})s"
 
 
-def moved(name: str, from_status: str, to_status: str) -> str:
+def insert_status_change(name: str, from_status: str, to_status: str) -> str:
     return (
         "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id) "
         f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '', 0)"
@@ -105,7 +105,7 @@ POSTED_AGAIN = """
     SELECT customer_id, ticker, kind, {cause}, change, total, price FROM accounts_posting WHERE cause = %(bought)s
 """
 CLAIMED_BEFORE = """
-    UPDATE trades_statuschange SET id = -1 WHERE trade_id = %(turned_down)s AND to_status = 'IN PROGRESS'
+    UPDATE trades_statuschange SET id = -1 WHERE trade_id = %(rejected)s AND to_status = 'IN PROGRESS'
 """
 IN_FLIGHT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), max_price = 1"
 LONGER_SECONDS = CLOCKS_APART_SECONDS_MAX + 1
@@ -204,24 +204,24 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("trade_is_as_its_status_says", trade("buying", "price = 1"), {"tradeId": "buying"}),
     ("trade_is_as_its_status_says", trade("bought", "settled_at = NULL"), BOUGHT),
     ("trade_is_as_its_status_says", trade("bought", "reason_code = 'expired'"), BOUGHT),
-    ("trade_is_as_its_status_says", trade("turned_down", "reason_code = ''"), {"tradeId": "turned_down"}),
-    ("trade_is_as_its_status_says", trade("turned_down", "reason_code = 'mood'"), {"tradeId": "turned_down"}),
+    ("trade_is_as_its_status_says", trade("rejected", "reason_code = ''"), {"tradeId": "rejected"}),
+    ("trade_is_as_its_status_says", trade("rejected", "reason_code = 'mood'"), {"tradeId": "rejected"}),
     ("trade_is_as_its_status_says", trade("too_many", "amount = 1"), {"tradeId": "too_many"}),
     ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE trade_id = %(bought)s", BOUGHT),
     ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE from_status = ''", BOUGHT),
     ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE to_status = 'IN PROGRESS'", BOUGHT),
-    ("history_leads_to_the_status", moved("bought", "IN PROGRESS", "FILLED"), BOUGHT),
-    ("history_leads_to_the_status", moved("bought", "FILLED", "REJECTED"), BOUGHT),
-    ("history_leads_to_the_status", moved("buying", "IN PROGRESS", "FILLED"), {"tradeId": "buying"}),
-    ("history_leads_to_the_status", moved("waiting", "IN PROGRESS", "PLACED"), {"tradeId": "waiting"}),
-    ("history_leads_to_the_status", move("bought", "FILLED", "from_status = 'PLACED'"), BOUGHT),
-    ("history_leads_to_the_status", move("bought", "FILLED", "id = -1"), BOUGHT),
+    ("history_leads_to_the_status", insert_status_change("bought", "IN PROGRESS", "FILLED"), BOUGHT),
+    ("history_leads_to_the_status", insert_status_change("bought", "FILLED", "REJECTED"), BOUGHT),
+    ("history_leads_to_the_status", insert_status_change("buying", "IN PROGRESS", "FILLED"), {"tradeId": "buying"}),
+    ("history_leads_to_the_status", insert_status_change("waiting", "IN PROGRESS", "PLACED"), {"tradeId": "waiting"}),
+    ("history_leads_to_the_status", status_change("bought", "FILLED", "from_status = 'PLACED'"), BOUGHT),
+    ("history_leads_to_the_status", status_change("bought", "FILLED", "id = -1"), BOUGHT),
     ("history_leads_to_the_status", trade("sold", "status = 'REJECTED'"), {"tradeId": "sold"}),
-    ("history_leads_to_the_status", trade("turned_down", "status = 'FILLED'"), {"tradeId": "turned_down"}),
+    ("history_leads_to_the_status", trade("rejected", "status = 'FILLED'"), {"tradeId": "rejected"}),
     ("history_has_the_trades_times", trade("bought", "settled_at = settled_at + interval '1 s'"), BOUGHT),
     ("history_has_the_trades_times", trade("bought", "claimed_at = NULL"), BOUGHT),
-    ("history_has_the_trades_times", move("bought", "PLACED", "at = at - interval '1 s'"), BOUGHT),
-    ("history_has_the_trades_times", move("bought", "IN PROGRESS", "at = at + interval '1 s'"), BOUGHT),
+    ("history_has_the_trades_times", status_change("bought", "PLACED", "at = at - interval '1 s'"), BOUGHT),
+    ("history_has_the_trades_times", status_change("bought", "IN PROGRESS", "at = at + interval '1 s'"), BOUGHT),
     ("times_go_forward", trade("bought", f"settled_at = claimed_at - interval '{LONGER_SECONDS} s'"), BOUGHT),
     ("times_go_forward", trade("bought", f"claimed_at = placed_at - interval '{LONGER_SECONDS} s'"), BOUGHT),
     (
@@ -229,12 +229,16 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
         trade("too_many", f"settled_at = placed_at - interval '{LONGER_SECONDS} s'"),
         {"tradeId": "too_many"},
     ),
-    ("sent_in_line", CLAIMED_BEFORE, {"customerId": "alice", "tradeId": "turned_down"}),
-    ("sent_in_line", moved("waiting", "PLACED", "IN PROGRESS"), {"customerId": "alice", "tradeId": "waiting"}),
+    ("sent_in_line", CLAIMED_BEFORE, {"customerId": "alice", "tradeId": "rejected"}),
+    (
+        "sent_in_line",
+        insert_status_change("waiting", "PLACED", "IN PROGRESS"),
+        {"customerId": "alice", "tradeId": "waiting"},
+    ),
     ("sent_in_line", "DELETE FROM trades_statuschange WHERE trade_id = %(too_many)s", {"tradeId": "buying"}),
     ("sent_trade_is_ended_by_one_report", report("report", "outcome = 'agrees'"), BOUGHT),
     ("sent_trade_is_ended_by_one_report", report("agreement", "outcome = 'settled'"), BOUGHT),
-    ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_report", {"tradeId": "turned_down"}),
+    ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_report", {"tradeId": "rejected"}),
     ("sent_trade_is_ended_by_one_report", report("report", "trade_id = %(too_many)s"), {"tradeId": "too_many"}),
     ("sent_trade_is_ended_by_one_report", report("report", "trade_id = %(buying)s"), {"tradeId": "buying"}),
     ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_trade WHERE id = %(bought)s", {"tradeId": "bought"}),
@@ -299,13 +303,13 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("postings_settle_with_their_trade", posting("sold", "settles_on = NULL", "AAPL"), {"tradeId": "sold"}),
     (
         "status_change_is_of_its_trade",
-        move("bought", "FILLED", "customer_id = %(bob)s"),
+        status_change("bought", "FILLED", "customer_id = %(bob)s"),
         {"customerId": "bob", "tradeId": "bought"},
     ),
     ("status_change_is_of_its_trade", "DELETE FROM trades_trade WHERE id = %(waiting)s", {"tradeId": "waiting"}),
-    ("feed_is_in_order", move("bought", "FILLED", "xact = xact + 1000000"), BOUGHT),
-    ("feed_is_in_order", move("bought", "FILLED", "xact = 1"), BOUGHT),
-    ("feed_is_in_order", move("waiting", "PLACED", "xact = 0"), {"tradeId": "waiting"}),
+    ("feed_is_in_order", status_change("bought", "FILLED", "xact = xact + 1000000"), BOUGHT),
+    ("feed_is_in_order", status_change("bought", "FILLED", "xact = 1"), BOUGHT),
+    ("feed_is_in_order", status_change("waiting", "PLACED", "xact = 0"), {"tradeId": "waiting"}),
     ("report_is_as_it_came", report("report", "digest = sha256('another')"), BOUGHT | {"reportId": "report"}),
     ("report_is_as_it_came", report("report", "trade_id = %(sold)s"), {"tradeId": "sold", "reportId": "report"}),
     ("report_is_of_its_trades_customer", report("agreement", "customer_id = NULL"), {"reportId": "agreement"}),

@@ -22,49 +22,49 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 
 def audit(*arguments: str) -> tuple[int, str]:
-    written = StringIO()
+    output = StringIO()
     try:
-        call_command("audit_books", *arguments, stdout=written)
-    except SystemExit as exit:
-        return int(str(exit.code)), written.getvalue()
-    return 0, written.getvalue()
+        call_command("audit_books", *arguments, stdout=output)
+    except SystemExit as exit_status:
+        return int(str(exit_status.code)), output.getvalue()
+    return 0, output.getvalue()
 
 
 @pytest.fixture
-def wrong(ids: dict[str, Any]) -> dict[str, Any]:
+def ids_of_wrong_books(ids: dict[str, Any]) -> dict[str, Any]:
     Balance.objects.filter(customer=ids["bob"]).update(amount=7)
     return ids
 
 
-def test_right_books(ids: dict[str, Any]) -> None:
+def test_correct_books_exit_with_0(ids: dict[str, Any]) -> None:
     code, text = audit("--json")
-    answer = json.loads(text)
+    response = json.loads(text)
     assert (code, text.count("\n")) == (0, 1)
-    assert {name: answer[name] for name in ("ok", "customers", "trades", "postings", "violations")} == {
+    assert {name: response[name] for name in ("ok", "customers", "trades", "postings", "violations")} == {
         "ok": True,
         "customers": 2,
         "trades": 9,
         "postings": 11,
         "violations": [],
     }
-    assert answer["violationsCount"] == 0
-    assert answer["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
+    assert response["violationsCount"] == 0
+    assert response["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
 
 
-def test_wrong_books(wrong: dict[str, Any]) -> None:
+def test_wrong_books_exit_with_1(ids_of_wrong_books: dict[str, Any]) -> None:
     code, text = audit("--json")
-    answer = json.loads(text)
-    assert (code, answer["ok"], answer["violationsCount"]) == (1, False, 1)
-    assert answer["violations"] == [
+    response = json.loads(text)
+    assert (code, response["ok"], response["violationsCount"]) == (1, False, 1)
+    assert response["violations"] == [
         {
             "rule": "balance_is_the_sum_of_its_postings",
-            "customerId": wrong["bob"],
+            "customerId": ids_of_wrong_books["bob"],
             "detail": "the balance is 7.0000 USD, its postings add up to 300.0000",
         }
     ]
 
 
-def test_ids_of_trades_are_texts(ids: dict[str, Any]) -> None:
+def test_trade_ids_are_strings(ids: dict[str, Any]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
         cursor.execute("UPDATE trades_trade SET amount = amount - 1 WHERE id = %s", [ids["sold"]])
@@ -80,21 +80,21 @@ def test_ids_of_trades_are_texts(ids: dict[str, Any]) -> None:
     assert {violation["tradeId"] for violation in violations} == {str(ids["sold"])}
 
 
-def test_lines_to_read(wrong: dict[str, Any]) -> None:
+def test_the_text_output(ids_of_wrong_books: dict[str, Any]) -> None:
     code, text = audit()
     assert code == 1
     assert text.startswith("2 customers, 9 trades, 11 postings\n")
-    assert f"customerId {wrong['bob']}: the balance is 7.0000 USD" in text
+    assert f"customerId {ids_of_wrong_books['bob']}: the balance is 7.0000 USD" in text
     assert "BROKEN balance_is_the_sum_of_its_postings: " in text
     assert text.endswith("1 violation.\n")
-    Balance.objects.filter(customer=wrong["bob"]).update(amount=300)
+    Balance.objects.filter(customer=ids_of_wrong_books["bob"]).update(amount=300)
     code, text = audit()
     assert code == 0
     assert text.endswith("All rules hold.\n")
 
 
-def test_its_statements_may_take_longer_than_usual() -> None:
-    """Neither the server nor this process gives them up, however large the tables are."""
+def test_audit_statements_have_no_time_limit() -> None:
+    """Neither the server nor this process abandons them, however large the tables are."""
     connection.ensure_connection()
     connection.connection.answer_seconds_max = 0.2  # type: ignore[union-attr]
     with one_instant(), connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A batch of trades in one request: each is answered like `POST /api/v1/trades`, in the order sent."""
+"""A batch of trades in one request: each gets the result that `POST /api/v1/trades` gives, in the order sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,9 +11,9 @@ from django.test import Client
 
 from accounts.models import Customer
 from exchange import market, prices
-from tests.answers import assert_problem, post
 from tests.conftest import StandInExchange
 from tests.people import open_account, take_rung_customers
+from tests.responses import assert_problem, post
 from tests.trades.test_api import BUY, TRADE_KEYS, TRADES, WRONG_VALUES
 from tests.trades.test_queue import set_hours
 from trades.batch import place_trades
@@ -32,11 +32,12 @@ def client(alice: Customer, api_of: Any) -> Client:
 
 
 def send(client: Client, *trades: Any) -> list[dict[str, Any]]:
-    answer = post(client, BATCH, {"trades": list(trades)})
-    assert answer.status_code == 207, answer.content
-    assert answer["Content-Type"] == "application/json"
-    assert set(answer.json()) == {"results"}
-    results: list[dict[str, Any]] = answer.json()["results"]
+    """Place a batch and return the result of each trade."""
+    response = post(client, BATCH, {"trades": list(trades)})
+    assert response.status_code == 207, response.content
+    assert response["Content-Type"] == "application/json"
+    assert set(response.json()) == {"results"}
+    results: list[dict[str, Any]] = response.json()["results"]
     assert len(results) == len(trades)
     for result in results:
         assert set(result) == {"status", "trade" if result["status"] in (200, 201) else "problem"}
@@ -54,18 +55,18 @@ def line(customer: Customer) -> list[tuple[int, str, int]]:
     return list(rows.values_list("sequence", "ticker", "quantity"))
 
 
-def test_a_hundred_are_placed_in_the_order_sent_by_few_statements(
+def test_a_hundred_trades_are_placed_in_order_by_few_statements(
     bob: Customer, api_of: Any, django_assert_max_num_queries: Any
 ) -> None:
     client = api_of(bob)
     place_trade(bob.id, "AAPL", "BUY", 500)
-    with django_assert_max_num_queries(7):  # the token and its use; controls and load, once a second; keys; trades
+    with django_assert_max_num_queries(7):  # token, its last use, controls, load, keys, trades
         results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(100, 0, -1)))
     assert statuses(results) == [201] * 100
     assert line(bob)[1:] == [(n, "AAPL", 102 - n) for n in range(2, 102)]
     assert [result["trade"]["quantity"] for result in results] == list(range(100, 0, -1))
     times = [result["trade"]["createdAt"] for result in results]
-    assert times == sorted(set(times)), "each must be placed after the one before"
+    assert times == sorted(set(times)), "each must be placed later than the one before it"
     changes = StatusChange.objects.filter(customer_id=bob.id).order_by("trade__sequence")
     assert len(changes) == 101
     assert {change.by for change in changes} == {"api"}
@@ -84,18 +85,18 @@ def test_an_invalid_trade_does_not_block_the_others(client: Client, alice: Custo
     results = send(client, BUY, BUY | {"quantity": 0, "more": 1}, "BUY", None, [BUY], {}, BUY | {"quantity": 9})
     assert statuses(results) == [201, 400, 400, 400, 400, 400, 201]
     problem = results[1]["problem"]
-    alone = assert_problem(post(client, TRADES, BUY | {"quantity": 0}), 400, "invalid", "quantity")
-    assert [error for error in problem["errors"] if error["field"] == "quantity"] == alone["errors"]
+    single_problem = assert_problem(post(client, TRADES, BUY | {"quantity": 0}), 400, "invalid", "quantity")
+    assert [error for error in problem["errors"] if error["field"] == "quantity"] == single_problem["errors"]
     assert {error["field"] for error in problem["errors"]} == {"quantity", "more"}
     assert line(alice)[1:] == [(2, "AAPL", 3), (3, "AAPL", 9)]
 
 
 @pytest.mark.parametrize("name", WRONG_VALUES)
-def test_a_wrong_value_is_answered_as_in_a_request_of_its_own(client: Client, name: str) -> None:
-    wrong = [BUY | {name: value} for value in WRONG_VALUES[name]]
+def test_a_wrong_value_gets_the_same_problem_as_in_a_single_request(client: Client, name: str) -> None:
+    bodies = [BUY | {name: value} for value in WRONG_VALUES[name]]
     before = Trade.objects.count()
-    results = send(client, *wrong)
-    for body, result in zip(wrong, results, strict=True):
+    results = send(client, *bodies)
+    for body, result in zip(bodies, results, strict=True):
         assert result == {"status": 400, "problem": post(client, TRADES, body).json()}
     assert Trade.objects.count() == before
 
@@ -107,11 +108,11 @@ def test_a_wrong_key_is_named(client: Client, key: Any) -> None:
     assert [error["field"] for error in wrong["problem"]["errors"]] == ["idempotencyKey"]
 
 
-def test_a_batch_sent_again_places_nothing_and_shows_the_first_trades(client: Client, alice: Customer) -> None:
+def test_a_repeated_batch_places_nothing_and_returns_the_first_trades(client: Client, alice: Customer) -> None:
     batch = [BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in (1, 2, 3)]
-    first, again = send(client, *batch), send(client, *batch)
-    assert (statuses(first), statuses(again)) == ([201] * 3, [200] * 3)
-    assert [result["trade"] for result in first] == [result["trade"] for result in again]
+    first, repeated = send(client, *batch), send(client, *batch)
+    assert (statuses(first), statuses(repeated)) == ([201] * 3, [200] * 3)
+    assert [result["trade"] for result in first] == [result["trade"] for result in repeated]
     assert len(line(alice)) == 4
     changed = send(client, batch[0], batch[1] | {"quantity": 7}, BUY | {"quantity": 4, "idempotencyKey": "k4"})
     assert statuses(changed) == [200, 409, 201]
@@ -119,15 +120,15 @@ def test_a_batch_sent_again_places_nothing_and_shows_the_first_trades(client: Cl
     assert line(alice)[-1] == (5, "AAPL", 4)
 
 
-def test_a_key_is_the_same_in_a_batch_and_in_a_request_of_its_own(client: Client) -> None:
+def test_keys_are_shared_by_batches_and_single_requests(client: Client) -> None:
     single = post(client, TRADES, BUY, idempotency_key="k1").json()
     (batched, new) = send(client, BUY | {"idempotencyKey": "k1"}, BUY | {"idempotencyKey": "k2"})
     assert (batched["status"], batched["trade"]) == (200, single)
-    again = post(client, TRADES, BUY, idempotency_key="k2")
-    assert (again.status_code, again.json()) == (200, new["trade"])
+    repeated = post(client, TRADES, BUY, idempotency_key="k2")
+    assert (repeated.status_code, repeated.json()) == (200, new["trade"])
 
 
-def test_a_key_twice_in_one_batch_is_one_trade(client: Client, alice: Customer) -> None:
+def test_a_key_repeated_within_a_batch_places_one_trade(client: Client, alice: Customer) -> None:
     results = send(
         client,
         BUY | {"idempotencyKey": "k"},
@@ -147,7 +148,7 @@ def test_a_refused_trade_does_not_use_up_its_key(client: Client, alice: Customer
     assert line(alice)[1:] == [(2, "AAPL", 3)]
 
 
-def test_without_keys_equal_trades_are_several(client: Client, alice: Customer) -> None:
+def test_without_keys_identical_trades_are_all_placed(client: Client, alice: Customer) -> None:
     assert len({result["trade"]["tradeId"] for result in send(client, BUY, BUY, BUY)}) == 3
     assert len(line(alice)) == 4
 
@@ -160,7 +161,7 @@ def test_an_empty_or_too_long_batch_is_refused_as_a_whole(client: Client, trades
 
 
 @pytest.mark.parametrize("body", [{}, {"trades": [BUY], "more": 1}, [BUY], BUY])
-def test_a_body_of_another_shape_is_refused_as_a_whole(client: Client, body: Any) -> None:
+def test_a_body_of_the_wrong_shape_is_refused(client: Client, body: Any) -> None:
     before = Trade.objects.count()
     assert_problem(post(client, BATCH, body), 400, "invalid")
     assert Trade.objects.count() == before
@@ -168,14 +169,14 @@ def test_a_body_of_another_shape_is_refused_as_a_whole(client: Client, body: Any
 
 def test_a_key_for_the_batch_as_a_whole_is_refused(client: Client) -> None:
     before = Trade.objects.count()
-    answer = post(client, BATCH, {"trades": [BUY]}, idempotency_key="k")
-    assert_problem(answer, 400, "invalid", "Idempotency-Key")
+    response = post(client, BATCH, {"trades": [BUY]}, idempotency_key="k")
+    assert_problem(response, 400, "invalid", "Idempotency-Key")
     assert Trade.objects.count() == before
 
 
 def test_a_body_that_is_too_large_is_refused_as_a_whole(client: Client) -> None:
-    long = BUY | {"stockTicker": "A" * (django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 50)}
-    assert_problem(post(client, BATCH, {"trades": [long] * 60}), 413, "too_large")
+    long_trade = BUY | {"stockTicker": "A" * (django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 50)}
+    assert_problem(post(client, BATCH, {"trades": [long_trade] * 60}), 413, "too_large")
 
 
 def test_a_batch_needs_the_trade_scope(alice: Customer, api_of: Any) -> None:
@@ -183,10 +184,10 @@ def test_a_batch_needs_the_trade_scope(alice: Customer, api_of: Any) -> None:
     assert_problem(api_of(alice).get(BATCH), 405, "method_not_allowed")
 
 
-def test_a_customer_sees_nothing_of_anothers_key(bob: Customer, client: Client, api_of: Any) -> None:
-    (mine,) = send(client, BUY | {"idempotencyKey": "k"})
-    (other,) = send(api_of(bob), BUY | {"idempotencyKey": "k", "quantity": 1})
-    assert (mine["status"], other["status"]) == (201, 201)
+def test_customers_can_use_the_same_key(bob: Customer, client: Client, api_of: Any) -> None:
+    (alices,) = send(client, BUY | {"idempotencyKey": "k"})
+    (bobs,) = send(api_of(bob), BUY | {"idempotencyKey": "k", "quantity": 1})
+    assert (alices["status"], bobs["status"]) == (201, 201)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -217,13 +218,13 @@ def test_a_refused_check_affects_only_its_trade(
 @pytest.mark.django_db(transaction=True)
 def test_the_limit_of_orders_per_minute_applies_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
     sam = open_account("sam@example.com", Decimal(1))
-    set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(3))  # one of Alice's was her first
+    set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(3))  # Alice's first trade counts
     results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(1, 6)))
     assert statuses(results) == [201, 201, 429, 429, 429]
     assert {result["problem"]["code"] for result in results[2:]} == {"too_many_orders"}
     assert line(alice)[1:] == [(2, "AAPL", 1), (3, "AAPL", 2)]
-    whole = place_trades(bob.id, [Trade(customer=bob, ticker="AAPL", type="BUY", quantity=n) for n in (1, 2, 3)])
-    assert [replayed for _, replayed in whole] == [False] * 3  # type: ignore[misc]
+    bobs_results = place_trades(bob.id, [Trade(customer=bob, ticker="AAPL", type="BUY", quantity=n) for n in (1, 2, 3)])
+    assert [replayed for _, replayed in bobs_results] == [False] * 3  # type: ignore[misc]
     assert len(line(bob)) == 3
 
 
@@ -233,8 +234,8 @@ def test_each_trade_of_a_batch_counts_against_the_rate_limit(
     monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that no window ends during the test
     rate_limits.reset()
     settings.ORDERS_A_MINUTE = 6
-    answer = post(client, BATCH, {"trades": [BUY] * 4})
-    assert (answer.status_code, answer["X-RateLimit-Remaining"]) == (207, "2")
+    response = post(client, BATCH, {"trades": [BUY] * 4})
+    assert (response.status_code, response["X-RateLimit-Remaining"]) == (207, "2")
     refused = post(client, BATCH, {"trades": [BUY] * 3})
     assert_problem(refused, 429, "throttled")
     assert refused["X-RateLimit-Remaining"] == "0"
@@ -242,28 +243,28 @@ def test_each_trade_of_a_batch_counts_against_the_rate_limit(
 
 
 @pytest.mark.parametrize("limit", [6, 600])
-def test_large_requests_are_counted_once_wherever_the_count_is_kept(bob: Customer, limit: int) -> None:
-    """A process counts the first hundredth of a limit by itself, and reports a request that crosses it only once."""
+def test_large_requests_are_counted_once_locally_or_in_the_cache(bob: Customer, limit: int) -> None:
+    """A process counts the first hundredth of a limit locally, and adds a request that crosses it to the cache once."""
     rate_limits.reset()
-    left = [rate_limits.count_customer(bob.id, False, limit, number).remaining for number in (1, 4, 1)]
-    assert left == [limit - 1, limit - 5, limit - 6]
-    rate_limits.reset()  # like another process, which knows only what was reported
+    remaining = [rate_limits.count_customer(bob.id, False, limit, number).remaining for number in (1, 4, 1)]
+    assert remaining == [limit - 1, limit - 5, limit - 6]
+    rate_limits.reset()  # like another process, which knows only what is in the cache
     if limit == 6:
         assert rate_limits.count_customer(bob.id, False, limit).exceeded
 
 
-def test_a_customer_can_queue_no_more_by_a_batch(alice: Customer, client: Client, settings: Any) -> None:
+def test_the_limit_of_queued_trades_applies_within_a_batch(alice: Customer, client: Client, settings: Any) -> None:
     set_hours(is_open=False, changes_at=datetime(2026, 11, 27, 14, 30, tzinfo=UTC))
     settings.OPEN_TRADES_OF_A_CUSTOMER_MAX = 3
-    queue = BUY | {"whenClosed": "queue"}
-    results = send(client, queue, queue, queue, queue, BUY)
+    queued_trade = BUY | {"whenClosed": "queue"}
+    results = send(client, queued_trade, queued_trade, queued_trade, queued_trade, BUY)
     assert statuses(results) == [201, 201, 201, 429, 201]
     assert results[3]["problem"]["code"] == "too_many_open_trades"
     queued = Trade.objects.filter(customer=alice, queued_at__isnull=False)
     assert sorted(queued.values_list("sequence", flat=True)) == [2, 3, 4]
 
 
-def test_a_first_trade_can_come_in_a_batch(bob: Customer) -> None:
+def test_a_customers_first_trades_can_be_a_batch(bob: Customer) -> None:
     assert not TradeCounter.objects.filter(customer=bob).exists()
     outcomes = place_trades(bob.id, [Trade(customer=bob, ticker="AAPL", type="BUY", quantity=n) for n in (1, 2)])
     assert [trade.sequence for trade, _ in outcomes] == [1, 2]  # type: ignore[misc]

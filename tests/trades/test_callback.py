@@ -1,4 +1,4 @@
-"""The exchange's callback: what it accepts and what it refuses."""
+"""The exchange's callback: which requests it accepts and which it refuses."""
 
 import base64
 import json
@@ -13,8 +13,8 @@ from django.test import Client
 from standardwebhooks import Webhook
 
 from accounts.models import Customer
-from tests.answers import assert_problem
 from tests.people import claim, report_body, take_rung_customers
+from tests.responses import assert_problem
 from trades.callback import REPORTS_MAX
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
@@ -24,7 +24,7 @@ PATH = "/exchange/callbacks"
 
 
 def signed(raw: bytes, at: datetime | None = None, secret: str | None = None, id: str = "msg_1") -> dict[str, str]:
-    """Return the headers with which the exchange sends this body."""
+    """Return the headers that the exchange sends with this body."""
     at = at or datetime.now(UTC)
     return {
         "webhook-id": id,
@@ -54,12 +54,12 @@ def raw(trade: Trade) -> bytes:
     return reports_of(report_body(trade, Status.FILLED, Decimal(100)))
 
 
-def test_a_signed_report_is_stored_and_rung_for(
+def test_a_signed_report_is_stored_and_rings_for_its_customer(
     trade: Trade, raw: bytes, django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        reply = deliver(raw, signed(raw))
-    assert (reply.status_code, reply.content) == (204, b"")
+        response = deliver(raw, signed(raw))
+    assert (response.status_code, response.content) == (204, b"")
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.WAITING
     assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
@@ -71,17 +71,17 @@ def test_the_next_turn_settles_the_report(trade: Trade, raw: bytes, bob: Custome
     assert trade.status == Status.FILLED
 
 
-def test_a_repeated_callback_is_answered_and_stored_once(trade: Trade, raw: bytes) -> None:
+def test_a_repeated_callback_is_accepted_and_stored_once(trade: Trade, raw: bytes) -> None:
     headers = signed(raw)
     assert [deliver(raw, headers).status_code for _ in range(3)] == [204] * 3
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
-def test_a_report_about_an_unknown_trade_is_stored_and_answered(trade: Trade) -> None:
-    stranger = "0193a9a0-0000-7000-8000-000000000000"
-    raw = reports_of(report_body(trade, Status.FILLED, Decimal(100), tradeId=stranger))
+def test_a_report_about_an_unknown_trade_is_accepted_and_stored(trade: Trade) -> None:
+    unknown_id = "0193a9a0-0000-7000-8000-000000000000"
+    raw = reports_of(report_body(trade, Status.FILLED, Decimal(100), tradeId=unknown_id))
     assert deliver(raw, signed(raw)).status_code == 204
-    assert Report.objects.get(trade_id=stranger).outcome == Outcome.UNKNOWN_TRADE
+    assert Report.objects.get(trade_id=unknown_id).outcome == Outcome.UNKNOWN_TRADE
 
 
 def test_a_malformed_report_does_not_block_the_others(trade: Trade, bob: Customer) -> None:
@@ -128,8 +128,8 @@ def test_a_callback_changed_after_signing_is_refused(raw: bytes) -> None:
 
 
 def test_a_callback_signed_with_another_secret_is_refused(raw: bytes) -> None:
-    other = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    assert_problem(deliver(raw, signed(raw, secret=other)), 401, "unsigned")
+    other_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    assert_problem(deliver(raw, signed(raw, secret=other_secret)), 401, "unsigned")
 
 
 def test_both_secrets_are_accepted_during_a_rotation(raw: bytes, settings: Any) -> None:
@@ -182,11 +182,11 @@ def test_a_body_that_is_too_large_is_refused_unread(db: None) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"])
-def test_reports_are_posted(db: None, method: str) -> None:
-    answer = Client().generic(method, PATH)
-    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+def test_only_post_is_allowed(db: None, method: str) -> None:
+    response = Client().generic(method, PATH)
+    assert (response.status_code, response["Allow"]) == (405, "POST")
 
 
-def test_a_callback_needs_no_token_and_no_cookie(raw: bytes) -> None:
+def test_a_callback_needs_no_api_token_and_no_csrf_token(raw: bytes) -> None:
     client = Client(enforce_csrf_checks=True)
     assert client.post(PATH, raw, content_type="application/json", headers=signed(raw)).status_code == 204

@@ -22,7 +22,7 @@ def test_a_cancelled_trade_is_rejected_and_changes_nothing(alice: Customer) -> N
     trade = cancel_trade(alice.id, place(alice).id, by="pages")
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CANCELLED)
     assert trade.settled_at is not None
-    assert [(m.to_status, m.by) for m in StatusChange.objects.filter(trade=trade).order_by("id")] == [
+    assert [(change.to_status, change.by) for change in StatusChange.objects.filter(trade=trade).order_by("id")] == [
         ("PLACED", "api"),
         ("REJECTED", "pages"),
     ]
@@ -30,13 +30,13 @@ def test_a_cancelled_trade_is_rejected_and_changes_nothing(alice: Customer) -> N
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_the_trades_behind_it_continue(alice: Customer) -> None:
+def test_the_trades_behind_a_cancelled_trade_continue(alice: Customer) -> None:
     first, second = place(alice), place(alice)
     cancel_trade(alice.id, first.id, by="pages")
     assert claim(alice) == [second]
 
 
-def test_a_trade_in_flight_stays_so(alice: Customer) -> None:
+def test_a_trade_in_flight_cannot_be_cancelled(alice: Customer) -> None:
     trade = place(alice)
     claim(alice)
     with pytest.raises(NotCancellable) as refusal:
@@ -62,12 +62,16 @@ def test_a_customer_cannot_cancel_anothers_trade(alice: Customer, bob: Customer)
     assert trade.status == Status.PLACED
 
 
-def test_the_api_cancels(alice: Customer, bob: Customer, api_of: Callable[..., Client]) -> None:
+def test_cancelling_by_api(alice: Customer, bob: Customer, api_of: Callable[..., Client]) -> None:
     trade = place(alice)
-    address = f"/api/v1/trades/{trade.id}/cancel"
-    assert api_of(bob).post(address).status_code == 404
-    assert api_of(alice, ["read"]).post(address).status_code == 403
-    answer = api_of(alice).post(address)
-    assert (answer.status_code, answer.json()["status"], answer.json()["reasonCode"]) == (200, "REJECTED", "cancelled")
-    again = api_of(alice).post(address)
-    assert (again.status_code, again.json()["code"]) == (409, "not_cancellable")
+    path = f"/api/v1/trades/{trade.id}/cancel"
+    assert api_of(bob).post(path).status_code == 404
+    assert api_of(alice, ["read"]).post(path).status_code == 403
+    response = api_of(alice).post(path)
+    assert (response.status_code, response.json()["status"], response.json()["reasonCode"]) == (
+        200,
+        "REJECTED",
+        "cancelled",
+    )
+    repeated = api_of(alice).post(path)
+    assert (repeated.status_code, repeated.json()["code"]) == (409, "not_cancellable")

@@ -1,4 +1,4 @@
-"""Trading controls: orders that are refused, and trades that no lane claims."""
+"""Trading controls: which orders they refuse, and which placed trades they keep waiting."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -43,7 +43,7 @@ def test_a_halt_refuses_new_trades_and_keeps_placed_ones_waiting(
     set_control(kind, True, reason="news pending", by=sam, **subject)
     with pytest.raises(checks.TradingHalted):
         place(alice)
-    assert place(alice, key="before") == waiting, "a retry is answered as ever"
+    assert place(alice, key="before") == waiting, "a retry returns the first trade as usual"
     assert claim(alice) == []
     waiting.refresh_from_db()
     assert waiting.status == Status.PLACED
@@ -56,7 +56,7 @@ def test_a_halt_refuses_new_trades_and_keeps_placed_ones_waiting(
     ]
 
 
-def test_a_halt_of_one_stock_or_customer_stops_no_other(alice: Customer, bob: Customer, sam: Customer) -> None:
+def test_a_halt_of_one_stock_or_customer_does_not_stop_others(alice: Customer, bob: Customer, sam: Customer) -> None:
     set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="IBM")
     set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=bob)
     assert claim(alice) == []
@@ -64,7 +64,7 @@ def test_a_halt_of_one_stock_or_customer_stops_no_other(alice: Customer, bob: Cu
     assert claim(alice, bob) == [trade]
 
 
-def test_a_halted_stock_holds_the_line_up_in_order(alice: Customer, sam: Customer) -> None:
+def test_a_halted_stock_keeps_the_trades_behind_it_waiting(alice: Customer, sam: Customer) -> None:
     first, second = place(alice, "IBM"), place(alice, "AAPL")
     set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="IBM")
     assert claim(alice) == []
@@ -89,7 +89,7 @@ def test_the_sweep_does_not_ring_for_halted_customers(
     assert ring_for_waiting("test") == 0
 
 
-def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, sam: Customer) -> None:
+def test_restricted_stocks_and_share_limits_refuse_orders(alice: Customer, bob: Customer, sam: Customer) -> None:
     set_control(Kind.RESTRICT_TICKER, True, reason="-", by=sam, ticker="IBM")
     with pytest.raises(checks.TickerRestricted):
         place(alice, "IBM")
@@ -103,7 +103,7 @@ def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, s
         place(bob, quantity=8)
 
 
-def test_an_orders_value_is_limited(
+def test_the_value_of_an_order_can_be_limited(
     alice: Customer, sam: Customer, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market.refresh()
@@ -121,7 +121,7 @@ def test_an_orders_value_is_limited(
         place(alice, quantity=1)
 
 
-def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Customer) -> None:
+def test_the_limit_of_orders_per_minute_is_exact_and_leaves_no_gap(alice: Customer, sam: Customer) -> None:
     placed = Trade.objects.filter(customer=alice).count()
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(placed + 2))
     first, second = place(alice), place(alice)
@@ -136,7 +136,7 @@ def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Custom
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "terms",
     [
         {"kind": Kind.HALT_TICKER},
         {"kind": Kind.HALT_CUSTOMER},
@@ -145,9 +145,9 @@ def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Custom
         {"kind": Kind.HALT_ALL, "value": Decimal(3)},
     ],
 )
-def test_a_control_without_its_subject_is_ignored(sam: Customer, wrong: dict) -> None:
+def test_a_control_with_the_wrong_subject_or_value_cannot_be_set(sam: Customer, terms: dict) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        set_control(is_on=True, reason="-", by=sam, **wrong)
+        set_control(is_on=True, reason="-", by=sam, **terms)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_each_check_has_its_code(
     sam = open_account("sam@example.com", Decimal(1))
     set_control(kind, True, reason="-", by=sam, **more)
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 3}
-    answer = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert ("Retry-After" in answer.headers) == (status == 429)
+    response = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert ("Retry-After" in response.headers) == (status == 429)
     assert Trade.objects.filter(customer=alice).count() == 1
 
 
@@ -203,15 +203,17 @@ def test_a_full_line_and_a_full_backlog_refuse_new_trades(
     checks.forget()
     with pytest.raises(checks.Overloaded):
         place(bob)
-    assert place(alice, key="first") == first, "a retry is answered as ever"
+    assert place(alice, key="first") == first, "a retry returns the first trade as usual"
     assert Trade.objects.filter(status=Status.PLACED).count() == 3
     claim(alice)  # trades in flight don't count as waiting
     checks.forget()
     place(bob)
 
 
-def test_customers_with_long_lines_lock_no_newcomer_out(bob: Customer, exchange: StandInExchange, limits: Any) -> None:
-    """52 customers have as many trades as allowed, but each of these waits only for trades of the same customer."""
+def test_customers_with_long_lines_do_not_lock_out_newcomers(
+    bob: Customer, exchange: StandInExchange, limits: Any
+) -> None:
+    """52 customers have as many open trades as allowed, but these wait only for trades of the same customer."""
     limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = 10, 500
     crowd = [open_account(f"crowd-{number}@example.com", Decimal(100_000)) for number in range(52)]
     for customer in crowd:
@@ -229,7 +231,7 @@ def test_customers_with_long_lines_lock_no_newcomer_out(bob: Customer, exchange:
         place(bob)
 
 
-def test_the_load_is_looked_at_once_a_second_whatever_comes(
+def test_the_load_is_read_once_a_second_however_many_orders_arrive(
     alice: Customer, exchange: StandInExchange, django_assert_num_queries: Any
 ) -> None:
     checks.forget()
@@ -240,24 +242,24 @@ def test_the_load_is_looked_at_once_a_second_whatever_comes(
 
 
 @pytest.mark.parametrize(
-    ("mine", "all", "status", "code"), [(1, 9, 429, "too_many_open_trades"), (9, 1, 503, "overloaded")]
+    ("per_customer", "in_total", "status", "code"), [(1, 9, 429, "too_many_open_trades"), (9, 1, 503, "overloaded")]
 )
 @pytest.mark.django_db(transaction=True)
-def test_overload_is_answered_with_retry_after(
+def test_an_overload_refuses_orders_with_retry_after(
     alice: Customer,
     api_of: Callable[..., Client],
     exchange: StandInExchange,
     limits: Any,
-    mine: int,
-    all: int,
+    per_customer: int,
+    in_total: int,
     status: int,
     code: str,
 ) -> None:
-    limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = mine, all
+    limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = per_customer, in_total
     place(alice)
     checks.forget()
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
-    answer = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert int(answer.headers["Retry-After"]) > 0
+    response = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert int(response.headers["Retry-After"]) > 0
     assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1

@@ -1,4 +1,4 @@
-"""The collar: a BUY holds its cost at the last price plus a margin, which the exchange may not exceed."""
+"""The collar: a BUY holds its cost at the last price plus a margin, and the exchange may not charge more."""
 
 from decimal import Decimal
 from typing import Any
@@ -22,14 +22,14 @@ from trades.place import place_trade
 pytestmark = pytest.mark.django_db
 
 
-def last_price(price: str, ticker: str = "AAPL", seconds_ago: float = 1) -> None:
+def set_last_price(price: str, ticker: str = "AAPL", seconds_ago: float = 1) -> None:
     """Put a price into the shared cache, as if the sweep had read it this long ago."""
     quote = Quote(Decimal(price), Decimal(price), timezone.now())
     cache.set(KEY, {ticker: (timezone.now().timestamp() - seconds_ago, quote)})
     prices.forget()
 
 
-def claimed(customer: Customer, quantity: int, ticker: str = "AAPL") -> Trade:
+def place_and_claim(customer: Customer, quantity: int, ticker: str = "AAPL") -> Trade:
     trade, _ = place_trade(customer.id, ticker, "BUY", quantity)
     assert claim(customer) == [trade]
     trade.refresh_from_db()
@@ -37,16 +37,16 @@ def claimed(customer: Customer, quantity: int, ticker: str = "AAPL") -> Trade:
 
 
 def test_a_buy_holds_its_cost_at_the_last_price_and_the_collar(alice: Customer) -> None:
-    last_price("100.0000")
-    trade = claimed(alice, 3)
+    set_last_price("100.0000")
+    trade = place_and_claim(alice, 3)
     assert (trade.last_price, trade.collar, trade.collar_price, trade.max_price) == (100, Decimal("0.05"), 105, 315)
     balance = Balance.objects.get(customer=alice)
     assert (balance.amount, balance.held, balance.available) == (1000, 315, 685)
 
 
 def test_free_cash_can_be_withdrawn_during_a_trade_but_held_cash_cannot(alice: Customer) -> None:
-    last_price("100.0000")
-    claimed(alice, 3)
+    set_last_price("100.0000")
+    place_and_claim(alice, 3)
     with pytest.raises(InsufficientFunds):
         withdraw(alice.id, Decimal("685.0001"))
     withdraw(alice.id, Decimal("685"))
@@ -54,27 +54,27 @@ def test_free_cash_can_be_withdrawn_during_a_trade_but_held_cash_cannot(alice: C
 
 
 def test_if_the_collar_exceeds_the_cash_all_cash_is_held(alice: Customer) -> None:
-    last_price("100.0000")
-    trade = claimed(alice, 10)
+    set_last_price("100.0000")
+    trade = place_and_claim(alice, 10)
     assert (trade.max_price, trade.collar_price, trade.is_held_by_collar) == (1000, 105, False)
 
 
 @pytest.mark.parametrize("seconds_ago", [61, 3600])
 def test_without_a_price_younger_than_a_minute_all_cash_is_held(alice: Customer, seconds_ago: float) -> None:
-    last_price("100.0000", seconds_ago=seconds_ago)
-    trade = claimed(alice, 3)
+    set_last_price("100.0000", seconds_ago=seconds_ago)
+    trade = place_and_claim(alice, 3)
     assert (trade.last_price, trade.collar, trade.collar_price, trade.max_price) == (None, None, None, 1000)
 
 
 def test_the_collar_is_a_setting(alice: Customer, settings: Any) -> None:
     settings.BUY_COLLAR = Decimal("0.1")
-    last_price("33.3333")
-    trade = claimed(alice, 3)
+    set_last_price("33.3333")
+    trade = place_and_claim(alice, 3)
     assert (trade.collar_price, trade.max_price) == (Decimal("36.6666"), Decimal("109.9998"))
 
 
 def test_a_sell_has_no_collar(alice: Customer) -> None:
-    last_price("100.0000")
+    set_last_price("100.0000")
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 3)
     claim(alice)
     trade.refresh_from_db()
@@ -82,20 +82,20 @@ def test_a_sell_has_no_collar(alice: Customer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "price_then", "reason"),
+    ("quantity", "later_price", "reason"),
     [
-        (3, "110.0000", Reason.PRICE_MOVED),  # 330 of 1,000: only the collar forbade it
+        (3, "110.0000", Reason.PRICE_MOVED),  # 330 of 1,000: only the collar prevented it
         (3, None, Reason.PRICE_MOVED),
-        (9, "120.0000", Reason.INSUFFICIENT_FUNDS),  # 1,080: the cash would not have sufficed either
+        (9, "120.0000", Reason.INSUFFICIENT_FUNDS),  # 1,080: the cash would not have been enough either
         (10, "110.0000", Reason.INSUFFICIENT_FUNDS),  # all cash was held
     ],
 )
-def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
-    alice: Customer, quantity: int, price_then: str | None, reason: Reason
+def test_a_price_above_the_collar_is_price_moved_if_the_cash_would_have_been_enough(
+    alice: Customer, quantity: int, later_price: str | None, reason: Reason
 ) -> None:
-    last_price("100.0000")
-    trade = claimed(alice, quantity)
-    last_price(price_then or "100.0000", seconds_ago=1 if price_then else 90)
+    set_last_price("100.0000")
+    trade = place_and_claim(alice, quantity)
+    set_last_price(later_price or "100.0000", seconds_ago=1 if later_price else 90)
     send_report(trade, Status.REJECTED, reasonCode="insufficient_funds", reason="cost is over maxPrice")
     claim(alice)
     trade.refresh_from_db()
@@ -103,20 +103,20 @@ def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_without_a_collar_too_high_a_price_is_insufficient_funds(alice: Customer) -> None:
-    trade = claimed(alice, 3)
+def test_without_a_collar_a_price_that_is_too_high_is_insufficient_funds(alice: Customer) -> None:
+    trade = place_and_claim(alice, 3)
     send_report(trade, Status.REJECTED, reasonCode="insufficient_funds")
     claim(alice)
     trade.refresh_from_db()
     assert trade.reason_code == Reason.INSUFFICIENT_FUNDS
 
 
-def test_the_exchange_gets_the_hold_and_keeps_to_it(alice: Customer, exchange: StandInExchange) -> None:
-    """A price from before a rise: the stand-in's real price is far above the collar."""
+def test_the_exchange_gets_the_hold_as_maximum_price(alice: Customer, exchange: StandInExchange) -> None:
+    """The last price is from before a rise: the stand-in's current price is far above the collar."""
     from trades.turn import take_turn
 
     exchange.faults()
-    last_price("1.0000")
+    set_last_price("1.0000")
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     take_turn([alice.id], "test")
     report = next(row for row in exchange.record() if row["tradeId"] == str(trade.id))
@@ -125,16 +125,16 @@ def test_the_exchange_gets_the_hold_and_keeps_to_it(alice: Customer, exchange: S
     assert (report["stockTicker"], report["quantity"]) == ("AAPL", 1)
 
 
-def test_the_collar_costs_a_turn_no_statement_and_no_call(alice: Customer, settings: Any, db: None) -> None:
+def test_the_collar_needs_no_statement_and_no_call_in_a_turn(alice: Customer, settings: Any, db: None) -> None:
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
 
-    def statements() -> int:
-        person = open_account(f"{timezone.now().timestamp()}@example.com", Decimal(1000))
-        place_trade(person.id, "AAPL", "BUY", 3)
-        with CaptureQueriesContext(connection) as seen:
-            assert len(claim(person)) == 1
-        return len(seen)
+    def count_statements() -> int:
+        customer = open_account(f"{timezone.now().timestamp()}@example.com", Decimal(1000))
+        place_trade(customer.id, "AAPL", "BUY", 3)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(claim(customer)) == 1
+        return len(queries)
 
-    without = statements()
-    last_price("100.0000")
-    assert statements() == without
+    without_collar = count_statements()
+    set_last_price("100.0000")
+    assert count_statements() == without_collar

@@ -1,4 +1,4 @@
-"""The trading commands, called as an operator does."""
+"""The trading commands, called the way an operator calls them."""
 
 import io
 import json
@@ -19,10 +19,10 @@ from trades.place import place_trade
 from trades.turn import take_turn
 
 
-def printed(*arguments: Any) -> str:
-    out = io.StringIO()
-    call_command(*arguments, stdout=out)
-    return out.getvalue()
+def output_of(*arguments: Any) -> str:
+    output = io.StringIO()
+    call_command(*arguments, stdout=output)
+    return output.getvalue()
 
 
 @pytest.fixture
@@ -35,14 +35,18 @@ def test_a_trades_whole_history_is_printed(exchange: StandInExchange, alice: Cus
     take_turn([alice.id], "lanes.1")
     send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
-    life = json.loads(printed("trade", str(trade.id), "--json"))
-    assert (life["status"], life["price"], life["customerId"]) == ("FILLED", "100.0000", alice.id)
-    assert life["why"] == "The exchange executed it at 100.00 USD per share, 200.00 USD in total."
-    assert [row["to"] for row in life["history"]] == ["PLACED", "IN PROGRESS", "FILLED"]
-    assert [(report["source"], report["outcome"]) for report in life["reports"]] == [("callback", "settled")]
-    assert [(call["call"], call["answer"]) for call in life["calls"]] == [("Execute", "accepted")]
-    text = printed("trade", str(trade.id))
-    assert text.startswith(f"SELL 2 AAPL: FILLED\n{life['why']}\n")
+    trade_details = json.loads(output_of("trade", str(trade.id), "--json"))
+    assert (trade_details["status"], trade_details["price"], trade_details["customerId"]) == (
+        "FILLED",
+        "100.0000",
+        alice.id,
+    )
+    assert trade_details["why"] == "The exchange executed it at 100.00 USD per share, 200.00 USD in total."
+    assert [row["to"] for row in trade_details["history"]] == ["PLACED", "IN PROGRESS", "FILLED"]
+    assert [(report["source"], report["outcome"]) for report in trade_details["reports"]] == [("callback", "settled")]
+    assert [(call["call"], call["answer"]) for call in trade_details["calls"]] == [("Execute", "accepted")]
+    text = output_of("trade", str(trade.id))
+    assert text.startswith(f"SELL 2 AAPL: FILLED\n{trade_details['why']}\n")
 
 
 def test_an_unknown_trade_is_reported(db: None) -> None:
@@ -51,15 +55,15 @@ def test_an_unknown_trade_is_reported(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "says"),
+    ("subject", "described"),
     [([], "everything"), (["--ticker", "aapl"], "AAPL"), (["--customer", "alice@example.com"], "alice@example.com")],
     ids=["all", "ticker", "customer"],
 )
-def test_halting_and_lifting(alice: Customer, sam: Customer, subject: list[str], says: str) -> None:
-    who = ["--by", "sam@example.com", "--reason", "News pending."]
-    assert printed("halt", *subject, *who) == f"Halted {says}.\n"
+def test_a_halt_can_be_set_and_lifted(alice: Customer, sam: Customer, subject: list[str], described: str) -> None:
+    by = ["--by", "sam@example.com", "--reason", "News pending."]
+    assert output_of("halt", *subject, *by) == f"Halted {described}.\n"
     assert rules().is_halted(alice.id, "AAPL")
-    assert printed("halt", *subject, *who, "--lift") == f"Lifted the halt of {says}.\n"
+    assert output_of("halt", *subject, *by, "--lift") == f"Lifted the halt of {described}.\n"
     assert not rules().is_halted(alice.id, "AAPL")
 
 
@@ -70,17 +74,19 @@ def test_only_staff_can_halt(alice: Customer) -> None:
         call_command("halt", "--by", "nobody@example.com", "--reason", "-")
 
 
-def test_the_status(exchange: StandInExchange, alice: Customer, bob: Customer, sam: Customer) -> None:
+def test_the_status_counts_trades_and_lists_halts(
+    exchange: StandInExchange, alice: Customer, bob: Customer, sam: Customer
+) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     place_trade(bob.id, "AAPL", "BUY", 1)
-    status = json.loads(printed("status", "--json"))
+    status = json.loads(output_of("status", "--json"))
     assert (status["placed"], status["inProgress"], status["dueTurns"], status["halts"]) == (1, 1, 1, [])
     assert status["exchange"] in {"open", "closed"}
-    printed("halt", "--ticker", "AAPL", "--by", "sam@example.com", "--reason", "-")
-    status = json.loads(printed("status", "--json"))
+    output_of("halt", "--ticker", "AAPL", "--by", "sam@example.com", "--reason", "-")
+    status = json.loads(output_of("status", "--json"))
     assert (status["dueTurns"], status["halts"]) == (0, ["Halt a stock AAPL on"])
-    assert "dueTurns                0" in printed("status")
+    assert "dueTurns                0" in output_of("status")
 
 
 @pytest.mark.parametrize("command", ["trade", "halt", "status"])

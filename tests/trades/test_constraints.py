@@ -1,4 +1,4 @@
-"""For each database guarantee about trades, their history and reports, an attempt to break it."""
+"""Every database guarantee about trades, their history and reports withstands an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -45,8 +45,8 @@ def insert(
     return INSERT.format(customer=customer, sequence=sequence, type=type, quantity=quantity, key=key, status=status)
 
 
-def change(trade: str, to: str) -> str:
-    return f"UPDATE trades_trade SET {to} WHERE id = %({trade})s"
+def change(trade: str, assignments: str) -> str:
+    return f"UPDATE trades_trade SET {assignments} WHERE id = %({trade})s"
 
 
 SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at = now()"
@@ -98,7 +98,7 @@ ATTEMPTS = [
     ("trade_is_as_its_status_says", change("placed", "status = 'CANCELLED'")),
     ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', settled_at = now(), reason_code = 'mood'")),
     # A comparison with NULL is neither true nor false, and a CHECK constraint accepts that.
-    ("trade_is_as_its_status_says", change("alone", SENT)),
+    ("trade_is_as_its_status_says", change("bobs_only", SENT)),
     ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', settled_at = now()")),
     ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, settled_at = now()")),
     ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', amount = 10, settled_at = now()")),
@@ -160,9 +160,9 @@ ATTEMPTS = [
     ("sent_terms_stay", change("in_flight", "max_price = max_price - 1")),
     ("sent_terms_stay", change("in_flight", "last_price = 10, collar = 0.05")),
     ("collar_has_its_price", change("placed", "last_price = 10, collar = 0.05")),
-    ("collar_has_its_price", change("alone", f"{SENT}, max_price = 1, last_price = 10")),
-    ("collar_has_its_price", change("alone", f"{SENT}, max_price = 1, last_price = 0, collar = 0.05")),
-    ("collar_has_its_price", change("alone", f"{SENT}, max_price = 1, last_price = 10, collar = -0.01")),
+    ("collar_has_its_price", change("bobs_only", f"{SENT}, max_price = 1, last_price = 10")),
+    ("collar_has_its_price", change("bobs_only", f"{SENT}, max_price = 1, last_price = 0, collar = 0.05")),
+    ("collar_has_its_price", change("bobs_only", f"{SENT}, max_price = 1, last_price = 10, collar = -0.01")),
     ("sent_terms_stay", change("in_flight", "expires_at = expires_at + interval '1 s'")),
     ("sent_terms_stay", change("in_flight", "claimed_at = claimed_at + interval '1 s'")),
     ("sent_terms_stay", change("in_flight", f"status = 'FILLED', {ENDED}, max_price = 10")),
@@ -255,7 +255,7 @@ def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Create a trade of Alice in every status, and Bob's only trade; return the ids by name."""
     FeeRateFactory.create()
     DayTotalFactory.create()
-    alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
+    bobs_only, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
     TradingControlFactory.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", by=alice)
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))
     rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
@@ -277,8 +277,8 @@ def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
     action = CorporateActionFactory.create(announcement="once", sequence=1, state="approved")
     CorporateActionFactory.create(state="done")
     EntitlementFactory.create(action=action, customer=alice)
-    people = {"alice": alice.id, "bob": bob.id, "alone": alone.id, "action": action.id}
-    return people | {name: trade.id for name, trade in trades.items()}
+    other_ids = {"alice": alice.id, "bob": bob.id, "bobs_only": bobs_only.id, "action": action.id}
+    return other_ids | {name: trade.id for name, trade in trades.items()}
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def test_every_guarantee_has_a_test(db: None) -> None:
     assert tested >= guarantees_in_meta("trades")
 
 
-def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:
+def test_a_customer_with_trades_cannot_be_deleted(ids: dict[str, Any]) -> None:
     with pytest.raises(ProtectedError):
         Customer.objects.get(pk=ids["alice"]).delete()
     with pytest.raises(ProtectedError):
@@ -328,4 +328,4 @@ def test_the_orm_cannot_bypass_the_guarantees(guarantee: str, attempt: Callable[
 
 
 def test_the_outcome_of_a_report_can_be_updated(ids: dict[str, Any]) -> None:
-    assert Report.objects.filter(trade_id=ids["filled"]).update(reason="Looked at.") == 1
+    assert Report.objects.filter(trade_id=ids["filled"]).update(reason="Reviewed.") == 1

@@ -1,4 +1,4 @@
-"""Corporate actions: approved, applied to every holder once despite interruptions, with correct books."""
+"""Approved corporate actions are applied to every holder exactly once, despite interruptions."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,8 +29,8 @@ State = CorporateAction.State
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Don't wait until other processes know of a halt."""
+def _no_halt_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apply actions without waiting until other processes have read the halt."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     ticker_change.forget()
 
@@ -53,7 +53,7 @@ def split(numerator: int, denominator: int, price: str | None = "50", ex: date |
     return enter(CorporateAction(kind="SPLIT", ticker="AAPL", ex_date=ex or days_from_now(-4), **terms), "staff 1")
 
 
-def books_are_right() -> bool:
+def books_are_correct() -> bool:
     findings = examine(BOOKS + TRADES)
     assert findings.violations == []
     return findings.ok
@@ -68,7 +68,7 @@ def position(customer: Customer, ticker: str = "AAPL") -> tuple[int, Decimal]:
     return row.quantity, row.cost
 
 
-def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Customer, bob: Customer) -> None:
+def test_a_dividend_is_paid_once_to_holders_before_the_ex_date(alice: Customer, bob: Customer) -> None:
     action = dividend("0.3333")
     assert preview(action).holders == 1
     assert apply_due() == 1
@@ -82,7 +82,7 @@ def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Cus
         Decimal("3.333"),
         Entitlement.objects.get().id,
     )
-    assert books_are_right()
+    assert books_are_correct()
 
 
 def test_buyers_on_the_ex_date_get_no_dividend(alice: Customer) -> None:
@@ -106,7 +106,7 @@ def test_sellers_after_the_ex_date_still_get_the_dividend(alice: Customer) -> No
     assert cash(alice) == 2000 + Decimal("2.5")
 
 
-def test_before_its_day_nothing_happens(alice: Customer) -> None:
+def test_an_action_is_not_applied_before_its_date(alice: Customer) -> None:
     dividend(ex=eastern_today(), pay=days_from_now(3))
     split(2, 1, ex=days_from_now(7))
     assert apply_due() == 0
@@ -135,62 +135,62 @@ def test_a_split_multiplies_positions_and_lots_and_pays_fractions(
     assert sum(lot.remaining for lot in lots) == shares
     assert {lot.acquired_on for lot in lots} == (dates if shares else set())
     assert all(lot.origin for lot in lots)
-    assert books_are_right()
+    assert books_are_correct()
 
 
-def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Customer, bob: Customer) -> None:
-    out, _ = place_trade(alice.id, "AAPL", "SELL", 1)
-    waiting, _ = place_trade(alice.id, "AAPL", "SELL", 2)
-    other, _ = place_trade(alice.id, "MSFT", "BUY", 1)
-    his, _ = place_trade(bob.id, "AAPL", "BUY", 1)
-    assert claim(alice) == [out]
+def test_a_split_rejects_placed_trades_and_waits_for_those_in_flight(alice: Customer, bob: Customer) -> None:
+    in_flight, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    placed, _ = place_trade(alice.id, "AAPL", "SELL", 2)
+    other_stocks, _ = place_trade(alice.id, "MSFT", "BUY", 1)
+    bobs, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    assert claim(alice) == [in_flight]
     action = split(2, 1)
     assert apply_due() == 0
-    for trade in (waiting, his):
+    for trade in (placed, bobs):
         trade.refresh_from_db()
         assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CORPORATE_ACTION)
     checks.forget()
     with pytest.raises(TradingHalted):
         place_trade(bob.id, "AAPL", "BUY", 1)
     assert position(alice)[0] == 10
-    send_report(out, Status.FILLED, Decimal(100))
-    assert claim(alice) == [other]
+    send_report(in_flight, Status.FILLED, Decimal(100))
+    assert claim(alice) == [other_stocks]
     assert apply_due() == 1
     action.refresh_from_db()
     assert (action.state, position(alice)[0]) == (State.DONE, 18)
     checks.forget()
     place_trade(bob.id, "AAPL", "BUY", 1)
-    assert books_are_right()
+    assert books_are_correct()
 
 
-def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
-    people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(7)]
-    for number, person in enumerate(people):
-        receive_shares(person, "AAPL", number + 1, Decimal(10))
+def test_a_split_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    holders = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(7)]
+    for number, holder in enumerate(holders):
+        receive_shares(holder, "AAPL", number + 1, Decimal(10))
     monkeypatch.setattr(corporate_actions, "CUSTOMERS_PER_BATCH", 2)
     monkeypatch.setattr(corporate_actions, "BATCHES_PER_ROUND", 1)
     action = split(3, 2)
-    reached = []
+    customers_per_round = []
     while True:
-        reached.append(apply_due())
-        assert books_are_right(), "after every batch"
+        customers_per_round.append(apply_due())
+        assert books_are_correct(), "the books must be correct after every batch"
         action.refresh_from_db()
         if action.state == State.DONE:
             break
-    assert sum(reached) == 7
-    assert [position(person)[0] for person in people] == [(n + 1) * 3 // 2 for n in range(7)]
+    assert sum(customers_per_round) == 7
+    assert [position(holder)[0] for holder in holders] == [(n + 1) * 3 // 2 for n in range(7)]
     assert (action.holders, action.shares) == (7, 28)
 
 
 def test_a_customer_is_entitled_only_once(alice: Customer) -> None:
     dividend()
     apply_due()
-    mine = Entitlement.objects.get()
+    entitlement = Entitlement.objects.get()
     with pytest.raises(IntegrityError), transaction.atomic():
-        EntitlementFactory.create(action=mine.action, customer=alice)
+        EntitlementFactory.create(action=entitlement.action, customer=alice)
 
 
-def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) -> None:
+def test_a_delisting_ends_trading_and_keeps_the_position(alice: Customer) -> None:
     StockFactory.create(ticker="AAPL")
     placed, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     enter(CorporateAction(kind="DELISTING", ticker="AAPL", ex_date=days_from_now(-4)), "staff 1")
@@ -200,7 +200,7 @@ def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) ->
     assert not Stock.objects.get(ticker="AAPL").listed
     assert position(alice)[0] == 10
     assert CorporateAction.objects.get().state == State.DONE
-    assert books_are_right()
+    assert books_are_correct()
 
 
 def test_announcements_are_read_once_and_wait_for_staff(exchange: StandInExchange, alice: Customer) -> None:
@@ -246,34 +246,34 @@ def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: st
     dividend()
     split(2, 1)
     apply_due()
-    assert books_are_right()
+    assert books_are_correct()
     lift_guarantees()
     with connection.cursor() as cursor:
         cursor.execute(violation)
     assert examine(BOOKS + TRADES).counts[rule]
 
 
-def test_what_was_held_before_a_split_is_told_in_the_shares_of_today(alice: Customer, bob: Customer) -> None:
+def test_holdings_before_a_split_are_shown_in_todays_shares(alice: Customer, bob: Customer) -> None:
     bought = Posting.objects.get(customer=alice, ticker="AAPL").created_at
     moments = [bought, timezone.now()]
     assert [held["AAPL"] for held in equity.held_at(alice.id, moments)] == [10, 10]
     split(3, 4)
     CorporateAction.objects.update(state=State.APPLYING, began_at=timezone.now())
     ticker_change.forget()
-    on_its_way = equity.held_at(alice.id, [*moments, timezone.now()])
-    assert [held["AAPL"] for held in on_its_way] == [Decimal("7.5")] * 3, "the market's price is that of after it"
+    during_split = equity.held_at(alice.id, [*moments, timezone.now()])
+    assert [held["AAPL"] for held in during_split] == [Decimal("7.5")] * 3, "the price already reflects the split"
     apply_due()
     after = equity.held_at(alice.id, [*moments, timezone.now()])
     assert [held["AAPL"] for held in after] == [Decimal("7.5"), Decimal("7.5"), 7]
-    assert (after[0][""], after[2][""]) == (1000, 1025), "half a share was paid for, at 50 USD"
+    assert (after[0][""], after[2][""]) == (1000, 1025), "half a share was paid in cash, at 50 USD per share"
     split(2, 1)
     apply_due()
-    again = equity.held_at(alice.id, [*moments, timezone.now()])
-    assert [held["AAPL"] for held in again] == [15, 15, 14]
-    assert Posting.objects.get(customer=alice, kind="buy", ticker="AAPL").change == 10, "the books stay as they are"
+    after_second_split = equity.held_at(alice.id, [*moments, timezone.now()])
+    assert [held["AAPL"] for held in after_second_split] == [15, 15, 14]
+    assert Posting.objects.get(customer=alice, kind="buy", ticker="AAPL").change == 10, "past postings are unchanged"
 
 
-def test_who_had_sold_before_a_split_sees_it_adjusted_too(bob: Customer, alice: Customer) -> None:
+def test_shares_sold_before_a_split_are_shown_adjusted_too(bob: Customer, alice: Customer) -> None:
     receive_shares(bob, "AAPL", 2, Decimal(100))
     while_held = timezone.now()
     trade, _ = place_trade(bob.id, "AAPL", "SELL", 2)
@@ -282,41 +282,41 @@ def test_who_had_sold_before_a_split_sees_it_adjusted_too(bob: Customer, alice: 
     claim(bob)
     split(3, 1)
     apply_due()
-    later = timezone.now()
+    after_sale = timezone.now()
     receive_shares(bob, "AAPL", 1, Decimal(33))
-    held = equity.held_at(bob.id, [while_held, later, timezone.now()])
-    assert [each["AAPL"] for each in held] == [6, 0, 1]
+    held = equity.held_at(bob.id, [while_held, after_sale, timezone.now()])
+    assert [holdings["AAPL"] for holdings in held] == [6, 0, 1]
 
 
-def test_a_trade_that_was_claimed_by_a_lane_that_stood_still_is_waited_for(
+def test_a_split_waits_for_a_trade_that_a_stalled_lane_claimed(
     alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lane had read the controls before the halt, and claims after the stock was found free of open trades."""
+    """The lane read the controls before the halt, and claims after the stock was found to have no open trades."""
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     action = split(2, 1)
-    found_none = corporate_actions.clear_trades
+    real_clear_trades = corporate_actions.clear_trades
 
-    def clear_too_early(action: CorporateAction) -> bool:
+    def claim_after_clearing(action: CorporateAction) -> bool:
         claim(alice)
         return True
 
     monkeypatch.setattr(turn, "rules", Rules)
-    monkeypatch.setattr(corporate_actions, "clear_trades", clear_too_early)
+    monkeypatch.setattr(corporate_actions, "clear_trades", claim_after_clearing)
     assert apply_due() == 0
     assert position(alice)[0] == 10
-    monkeypatch.setattr(corporate_actions, "clear_trades", found_none)
+    monkeypatch.setattr(corporate_actions, "clear_trades", real_clear_trades)
     assert apply_due() == 0
     send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     assert apply_due() == 1
     action.refresh_from_db()
     assert (action.state, position(alice)[0]) == (State.DONE, 12)
-    assert books_are_right()
+    assert books_are_correct()
 
 
-def test_a_clock_that_jumps_holds_no_split_up(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_jumps_does_not_delay_a_split(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 2)
     split(2, 1)
-    assert apply_due() == 0, "the halt is two seconds old at least"
+    assert apply_due() == 0, "a split waits until its halt is two seconds old"
     CorporateAction.objects.update(began_at=timezone.now() + timedelta(hours=1))
     assert apply_due() == 1

@@ -1,4 +1,4 @@
-"""Estimates of a trade, computed after the trades ahead of it."""
+"""The estimate of a trade allows for the trades ahead of it in line."""
 
 from decimal import Decimal
 
@@ -22,27 +22,27 @@ def price_of(ticker: str) -> Decimal:
 
 @pytest.mark.usefixtures("exchange")
 def test_the_open_trades_ahead_are_counted(alice: Customer) -> None:
-    apple = price_of("AAPL")
-    most = int(Decimal(1000) // apple)
-    assert estimate_trade(alice.id, "AAPL", "BUY", most).is_covered
-    assert not estimate_trade(alice.id, "AAPL", "BUY", most + 1).is_covered
-    place_trade(alice.id, "AAPL", "BUY", most)
-    second = estimate_trade(alice.id, "AAPL", "BUY", most)
-    assert (second.ahead, second.cash, second.shares) == (1, 1000 - apple * most, 10 + most)
+    price = price_of("AAPL")
+    shares_max = int(Decimal(1000) // price)
+    assert estimate_trade(alice.id, "AAPL", "BUY", shares_max).is_covered
+    assert not estimate_trade(alice.id, "AAPL", "BUY", shares_max + 1).is_covered
+    place_trade(alice.id, "AAPL", "BUY", shares_max)
+    second = estimate_trade(alice.id, "AAPL", "BUY", shares_max)
+    assert (second.ahead, second.cash, second.shares) == (1, 1000 - price * shares_max, 10 + shares_max)
     assert not second.is_covered
     claim(alice)
-    assert estimate_trade(alice.id, "AAPL", "BUY", most).cash == second.cash, "trades in flight must count too"
+    assert estimate_trade(alice.id, "AAPL", "BUY", shares_max).cash == second.cash, "trades in flight must count too"
 
 
 @pytest.mark.usefixtures("exchange")
-def test_a_sale_ahead_brings_cash_and_takes_shares(alice: Customer) -> None:
+def test_a_sale_ahead_adds_cash_and_removes_shares(alice: Customer) -> None:
     place_trade(alice.id, "AAPL", "SELL", 10)
     estimate = estimate_trade(alice.id, "AAPL", "SELL", 1)
     assert (estimate.shares, estimate.cash, estimate.is_covered) == (0, 1000 + 10 * price_of("AAPL"), False)
 
 
 @pytest.mark.usefixtures("exchange")
-def test_a_trade_ahead_that_will_be_rejected_takes_nothing(alice: Customer) -> None:
+def test_a_trade_ahead_that_will_be_rejected_changes_nothing(alice: Customer) -> None:
     place_trade(alice.id, "AAPL", "BUY", 1_000_000)
     place_trade(alice.id, "AAPL", "SELL", 11)
     estimate = estimate_trade(alice.id, "AAPL", "SELL", 10)
@@ -59,18 +59,18 @@ def test_without_a_price_a_purchase_is_not_refused(exchange: StandInExchange, bo
 
 
 @pytest.mark.usefixtures("exchange")
-def test_buying_power_is_what_the_trades_ahead_will_leave(alice: Customer) -> None:
+def test_buying_power_is_the_cash_that_the_trades_ahead_leave(alice: Customer) -> None:
     assert buying_power(alice.id) == 1000
     place_trade(alice.id, "AAPL", "BUY", 2)
-    left = 1000 - 2 * price_of("AAPL")
-    assert buying_power(alice.id) == left == estimate_trade(alice.id, "MSFT", "BUY", 1).cash
+    cash_left = 1000 - 2 * price_of("AAPL")
+    assert buying_power(alice.id) == cash_left == estimate_trade(alice.id, "MSFT", "BUY", 1).cash
     claim(alice)
-    assert buying_power(alice.id) == left
+    assert buying_power(alice.id) == cash_left
 
 
 @pytest.mark.usefixtures("exchange")
 def test_a_purchase_costs_no_more_than_its_collar_and_the_cash(alice: Customer) -> None:
-    apple = price_of("AAPL")
-    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * money(apple * Decimal("1.05"))
-    withdraw(alice.id, 1000 - 2 * apple)
-    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * apple
+    price = price_of("AAPL")
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * money(price * Decimal("1.05"))
+    withdraw(alice.id, 1000 - 2 * price)
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * price

@@ -1,4 +1,4 @@
-"""Execute: what the exchange receives, and the effect of its responses."""
+"""Execute sends claimed trades to the exchange and acts on its responses."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,9 +35,7 @@ def status(trade: Trade) -> str:
     return trade.status
 
 
-def test_the_exchange_gets_each_trade_once_however_often_it_is_handed_over(
-    exchange: StandInExchange, claimed: Trade
-) -> None:
+def test_executing_a_trade_twice_sends_it_once(exchange: StandInExchange, claimed: Trade) -> None:
     execute([claimed])
     execute([claimed])
     (entry,) = entries(exchange, claimed)
@@ -52,17 +50,17 @@ def test_a_trade_is_sent_again_on_the_same_terms(exchange: StandInExchange, clai
     assert not Report.objects.filter(trade_id=claimed.id).exists()
 
 
-def test_a_large_set_goes_in_several_calls(
+def test_a_large_batch_is_sent_in_several_calls(
     exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execute_module, "TRADES_PER_CALL_MAX", 2)
-    people = [open_account(f"customer{n}@example.com", Decimal(10)) for n in range(5)]
-    for person in people:
-        place_trade(person.id, "AAPL", "BUY", 1)
-    trades = claim(*people)
+    customers = [open_account(f"customer{n}@example.com", Decimal(10)) for n in range(5)]
+    for customer in customers:
+        place_trade(customer.id, "AAPL", "BUY", 1)
+    trades = claim(*customers)
     execute(trades)
-    sent = {entry["tradeId"] for entry in exchange.record()}
-    assert {str(trade.id) for trade in trades} <= sent
+    recorded_ids = {entry["tradeId"] for entry in exchange.record()}
+    assert {str(trade.id) for trade in trades} <= recorded_ids
 
 
 def test_a_refusal_by_the_exchange_ends_the_trade(exchange: StandInExchange, claimed: Trade, bob: Customer) -> None:
@@ -85,15 +83,17 @@ def test_a_refusal_with_an_unknown_code_is_an_exchange_error(exchange: StandInEx
 def test_a_refusal_of_one_trade_does_not_affect_the_others(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
-    late, fine = place_trade(alice.id, "AAPL", "BUY", 2)[0], place_trade(bob.id, "AAPL", "BUY", 2)[0]
+    expired, accepted = place_trade(alice.id, "AAPL", "BUY", 2)[0], place_trade(bob.id, "AAPL", "BUY", 2)[0]
     both = claim(alice, bob)
-    next(trade for trade in both if trade == late).expires_at = LONG_AGO
+    next(trade for trade in both if trade == expired).expires_at = LONG_AGO
     execute(both)
-    assert len(entries(exchange, fine)) == 1
-    assert [report.trade_id for report in Report.objects.filter(source="answer")] == [late.id]
+    assert len(entries(exchange, accepted)) == 1
+    assert [report.trade_id for report in Report.objects.filter(source="answer")] == [expired.id]
 
 
-def test_a_conflict_ends_nothing_because_the_exchange_has_that_id(exchange: StandInExchange, claimed: Trade) -> None:
+def test_a_conflict_leaves_the_trade_in_progress_because_the_exchange_has_its_id(
+    exchange: StandInExchange, claimed: Trade
+) -> None:
     assert claimed.expires_at is not None
     gateway.execute([Order(claimed.id, "MSFT", "SELL", 1, None, claimed.expires_at)])
     execute([claimed])
@@ -102,7 +102,7 @@ def test_a_conflict_ends_nothing_because_the_exchange_has_that_id(exchange: Stan
 
 
 @pytest.mark.parametrize("fault", [{"down": True}, {"executeErrorRate": 1}])
-def test_an_unusable_answer_leaves_the_trade_in_progress(
+def test_an_unusable_response_leaves_the_trade_in_progress(
     exchange: StandInExchange, claimed: Trade, fault: dict[str, Any]
 ) -> None:
     exchange.faults(**fault)

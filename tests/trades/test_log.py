@@ -1,4 +1,4 @@
-"""A trade can be followed through the log by its id, from the request to the settlement."""
+"""The log shows a trade's whole way by its id, from the request to the settlement."""
 
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ def log_lines(caplog: pytest.LogCaptureFixture, trade: Trade) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _everything(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 
@@ -40,25 +40,25 @@ def test_the_log_follows_a_trade_from_request_to_settlement(
     assert log_lines(caplog, trade) == ["placed", "claimed", "executed", "asked the exchange", "reported", "filled"]
 
 
-def test_cancelled_and_rolled_back_trades_in_the_log(
+def test_the_log_omits_what_was_rolled_back_and_shows_a_cancellation(
     bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
-    with monkeypatch.context() as patched:
-        patched.setattr("accounts.ledger.Books.add_to", lambda *_: connection.cursor().execute("SELECT nothing"))
+    with monkeypatch.context() as patch:
+        patch.setattr("accounts.ledger.Books.add_to", lambda *_: connection.cursor().execute("SELECT nothing"))
         take_turn([bob.id], "lanes.1")
-    assert log_lines(caplog, trade) == ["placed"], "what was rolled back did not happen"
+    assert log_lines(caplog, trade) == ["placed"], "a claim that was rolled back isn't logged"
     cancel_trade(bob.id, trade.id, "api")
     assert log_lines(caplog, trade) == ["placed", "rejected"]
 
 
-def test_an_outage_of_the_database_is_a_line_and_no_traceback(
+def test_a_database_outage_is_logged_in_one_line_without_a_traceback(
     bob: Customer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: Any) -> None:
+    def lose_connection(*_: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr("trades.turn.settle_and_claim", away)
+    monkeypatch.setattr("trades.turn.settle_and_claim", lose_connection)
     take_turn([bob.id], "lanes.1")
     (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     assert (line["event"], line["level"]) == ("turn failed", "warning")

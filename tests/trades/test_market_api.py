@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from accounts.models import Customer
-from tests.answers import MOMENT, MONEY, assert_problem
 from tests.conftest import StandInExchange
 from tests.people import claim, send_report
+from tests.responses import MOMENT, MONEY, assert_problem
 from trades.models import Status
 from trades.place import place_trade
 
@@ -38,7 +38,7 @@ def test_shares_in_a_sell_in_flight_are_held(exchange: StandInExchange, client: 
     assert (position["quantity"], position["held"]) == (10, 4)
 
 
-def test_positions_are_served_without_prices_while_the_exchange_is_away(client: Client, settings: Any) -> None:
+def test_positions_have_no_prices_while_the_exchange_is_unavailable(client: Client, settings: Any) -> None:
     settings.EXCHANGE_URL = CLOSED_PORT
     (position,) = client.get("/api/v1/positions").json()
     assert (position["quantity"], position["lastPrice"], position["marketValue"]) == (10, None, None)
@@ -53,19 +53,19 @@ def test_a_stock_that_was_sold_completely_is_not_a_position(client: Client, alic
     assert_problem(client.get("/api/v1/positions/AAPL"), 404, "not_found")
 
 
-def test_another_customer_has_another_customers_positions(bob: Customer, alice: Customer, api_of: Any) -> None:
+def test_customers_see_only_their_own_positions(bob: Customer, alice: Customer, api_of: Any) -> None:
     assert api_of(bob).get("/api/v1/positions").json() == []
     assert_problem(api_of(bob).get("/api/v1/positions/AAPL"), 404, "not_found")
 
 
 @pytest.mark.parametrize("ticker", ["%00", "MSFT", "A" * 3000, "%F0%9F%92%A9", "%ff", "a b", "..", "A%3Fb=c", "A%23"])
-@pytest.mark.parametrize("what", ["positions", "quotes"])
-def test_an_invalid_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
-    if (what, ticker) != ("quotes", "MSFT"):
-        assert_problem(client.get(f"/api/v1/{what}/{ticker}"), 404, "not_found")
+@pytest.mark.parametrize("resource", ["positions", "quotes"])
+def test_an_invalid_ticker_is_404(exchange: StandInExchange, client: Client, resource: str, ticker: str) -> None:
+    if (resource, ticker) != ("quotes", "MSFT"):
+        assert_problem(client.get(f"/api/v1/{resource}/{ticker}"), 404, "not_found")
 
 
-def test_a_quote_tells_price_and_time(exchange: StandInExchange, client: Client) -> None:
+def test_a_quote_has_a_price_and_a_time(exchange: StandInExchange, client: Client) -> None:
     body = client.get("/api/v1/quotes/aapl").json()
     assert set(body) == {"stockTicker", "price", "at"}
     assert body["stockTicker"] == "AAPL"
@@ -73,19 +73,19 @@ def test_a_quote_tells_price_and_time(exchange: StandInExchange, client: Client)
     assert MOMENT.fullmatch(body["at"])
 
 
-def test_a_ticker_with_a_query_in_it_asks_for_nothing_else(exchange: StandInExchange, client: Client) -> None:
+def test_a_ticker_cannot_smuggle_in_a_query(exchange: StandInExchange, client: Client) -> None:
     assert_problem(client.get("/api/v1/quotes/AAPL%3Fx=1"), 404, "not_found")
 
 
-def test_the_market_tells_its_hours(exchange: StandInExchange, client: Client) -> None:
+def test_the_market_shows_its_hours(exchange: StandInExchange, client: Client) -> None:
     body = client.get("/api/v1/market").json()
     assert set(body) == {"isOpen", "hours", "nextOpen", "nextClose"}
     assert (body["isOpen"], body["hours"]) == (True, "always")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/quotes/AAPL", "/api/v1/market"])
-def test_without_the_exchange_prices_and_hours_are_503(client: Client, settings: Any, path: str) -> None:
+def test_quotes_and_hours_are_503_while_the_exchange_is_unavailable(client: Client, settings: Any, path: str) -> None:
     settings.EXCHANGE_URL = CLOSED_PORT
-    answer = client.get(path)
-    assert_problem(answer, 503, "exchange_unavailable")
-    assert int(answer["Retry-After"]) > 0
+    response = client.get(path)
+    assert_problem(response, 503, "exchange_unavailable")
+    assert int(response["Retry-After"]) > 0

@@ -1,4 +1,4 @@
-"""Trades queued for the opening keep their place in line, cost nothing until then, and execute in order."""
+"""Trades queued for the opening keep their place in line, hold nothing until then, and execute in order."""
 
 import time
 from datetime import datetime, timedelta
@@ -28,13 +28,13 @@ QUEUE = WhenClosed.QUEUE
 
 
 def set_hours(*, is_open: bool, changes_at: datetime | None = None) -> None:
-    """Tell all processes, as the sweep does, that the market is open or closed until a moment."""
-    following = changes_at or timezone.now() + timedelta(hours=12)
+    """Share market hours with all processes, as the sweep does: open or closed until `changes_at`."""
+    change = changes_at or timezone.now() + timedelta(hours=12)
     hours = {
         "isOpen": is_open,
         "hours": "nyse",
-        "nextOpen": following if not is_open else following + timedelta(hours=17),
-        "nextClose": following if is_open else following + timedelta(hours=7),
+        "nextOpen": change if not is_open else change + timedelta(hours=17),
+        "nextClose": change if is_open else change + timedelta(hours=7),
     }
     cache.set(market.CLOCK_KEY, (time.time() + 3600, hours), 3600)
     market.forget()
@@ -46,32 +46,33 @@ def closed() -> None:
 
 
 def queue(customer: Customer, **more: Any) -> Trade:
+    """Place a trade that is queued if the market is closed."""
     return place_trade(customer.id, "AAPL", "BUY", 1, when_closed=QUEUE, **more)[0]
 
 
-def due() -> list[int]:
-    return [each.customer_id for each in queries.due_customers(rules())]
+def due_customers() -> list[int]:
+    return [turn.customer_id for turn in queries.due_customers(rules())]
 
 
-def rung() -> set[int]:
-    return {customer_id for each in range(16) for batch in lane.collect_rings(each) for customer_id in batch}
+def rung_customers() -> set[int]:
+    return {customer_id for number in range(16) for batch in lane.collect_rings(number) for customer_id in batch}
 
 
 @pytest.mark.usefixtures("closed")
-def test_a_queued_trade_waits_and_costs_nothing(alice: Customer) -> None:
+def test_a_queued_trade_waits_and_is_not_due(alice: Customer) -> None:
     trade = queue(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.when_closed, trade.queued_at) == (Status.PLACED, "queue", trade.placed_at)
     assert claim(alice) == []
-    assert due() == []
+    assert due_customers() == []
     assert bell.ring_for_queued("test") == 0
     assert explain(trade, []).startswith("It is queued until the market opens")
 
 
 @pytest.mark.usefixtures("closed")
-def test_later_trades_wait_behind_it_in_order(alice: Customer) -> None:
+def test_later_trades_wait_behind_a_queued_trade(alice: Customer) -> None:
     first, second, third = queue(alice), place_trade(alice.id, "AAPL", "BUY", 1)[0], queue(alice)
-    assert (claim(alice), due()) == ([], [])
+    assert (claim(alice), due_customers()) == ([], [])
     set_hours(is_open=True)
     for trade in (first, second, third):
         assert claim(alice) == [trade]
@@ -81,50 +82,50 @@ def test_later_trades_wait_behind_it_in_order(alice: Customer) -> None:
 
 
 @pytest.mark.usefixtures("closed")
-def test_without_queue_a_trade_is_sent_while_the_market_is_closed(alice: Customer) -> None:
+def test_a_trade_that_is_not_queued_is_sent_while_the_market_is_closed(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
-    assert due() == [alice.id]
+    assert due_customers() == [alice.id]
     assert claim(alice) == [trade]
 
 
 @pytest.mark.usefixtures("closed")
-def test_it_can_be_cancelled_and_the_next_one_goes_on(alice: Customer) -> None:
+def test_after_a_queued_trade_is_cancelled_the_next_continues(alice: Customer) -> None:
     trade, behind = queue(alice), place_trade(alice.id, "AAPL", "BUY", 1)[0]
     assert cancel_trade(alice.id, trade.id, "test").reason_code == "cancelled"
-    assert due() == [alice.id]
+    assert due_customers() == [alice.id]
     assert claim(alice) == [behind]
 
 
-def test_the_bell_rings_for_the_first_in_line_once_it_is_open(alice: Customer, bob: Customer) -> None:
+def test_the_opening_bell_rings_for_each_customers_first_queued_trade(alice: Customer, bob: Customer) -> None:
     set_hours(is_open=False)
-    mine, his = queue(alice), queue(bob)
+    alices, bobs = queue(alice), queue(bob)
     queue(bob)
-    assert rung() == set()
+    assert rung_customers() == set()
     set_hours(is_open=True)
     assert bell.ring_for_queued("test") == 2
-    assert rung() == {alice.id, bob.id}
-    assert set(claim(alice, bob)) == {mine, his}
-    assert bell.ring_for_queued("test") == 0, "the first of each is in flight"
+    assert rung_customers() == {alice.id, bob.id}
+    assert set(claim(alice, bob)) == {alices, bobs}
+    assert bell.ring_for_queued("test") == 0, "each customer's first trade is in flight"
 
 
-def test_the_bell_rings_in_batches_and_restarts() -> None:
+def test_the_opening_bell_rings_in_batches_and_starts_again() -> None:
     set_hours(is_open=False)
     opening = bell.OpeningBell(customers_per_batch=3)
-    people = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
-    for person in people:
-        queue(person)
+    customers = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
+    for customer in customers:
+        queue(customer)
     set_hours(is_open=True)
-    heard: list[set[int]] = []
+    batches: list[set[int]] = []
     for _ in range(4):
         opening.ring("test")
-        assert opening.ring("test") == 0 or len(heard) == 2, "while a whole batch waits there is no other"
-        heard.append(rung())
-    ids = [person.id for person in people]
-    assert heard[:2] == [set(ids[:3]), set(ids[3:6])]
-    assert ids[6] in heard[2], "the last ones, and then it begins anew"
+        assert opening.ring("test") == 0 or len(batches) == 2, "the next batch waits until the last one has been taken"
+        batches.append(rung_customers())
+    ids = [customer.id for customer in customers]
+    assert batches[:2] == [set(ids[:3]), set(ids[3:6])]
+    assert ids[6] in batches[2], "after the last customers the bell starts again"
 
 
-def test_halted_customers_are_not_rung_for(alice: Customer, bob: Customer) -> None:
+def test_the_opening_bell_does_not_ring_for_halted_customers(alice: Customer, bob: Customer) -> None:
     set_hours(is_open=False)
     queue(alice)
     queue(bob)
@@ -133,7 +134,7 @@ def test_halted_customers_are_not_rung_for(alice: Customer, bob: Customer) -> No
     assert queries.queued_customers(rules(), 0, 10) == ([alice.id, bob.id], [alice.id])
 
 
-def test_a_trade_whose_turn_comes_after_the_close_is_queued_then(alice: Customer) -> None:
+def test_a_trade_is_queued_when_its_turn_comes_after_the_close(alice: Customer) -> None:
     set_hours(is_open=True)
     first, second = queue(alice), queue(alice)
     assert (first.queued_at, second.queued_at) == (None, None)
@@ -144,12 +145,12 @@ def test_a_trade_whose_turn_comes_after_the_close_is_queued_then(alice: Customer
     second.refresh_from_db()
     assert second.queued_at is not None
     assert second.queued_at > second.placed_at
-    assert due() == []
+    assert due_customers() == []
     set_hours(is_open=True)
     assert claim(alice) == [second]
 
 
-def test_by_its_own_clock_it_closes_before_the_sweep_hears_of_it(alice: Customer) -> None:
+def test_the_market_closes_on_time_even_before_the_sweep_has_read_new_hours(alice: Customer) -> None:
     set_hours(is_open=True, changes_at=timezone.now() - timedelta(seconds=1))
     assert not market.is_open()
     queue(alice)
@@ -164,7 +165,7 @@ def test_a_queued_trade_waits_while_market_hours_are_unknown(alice: Customer, se
 
 
 @pytest.mark.usefixtures("closed")
-def test_the_feed_announces_it(alice: Customer) -> None:
+def test_the_feed_has_an_event_for_a_queued_trade(alice: Customer) -> None:
     queue(alice)
     place_trade(alice.id, "AAPL", "BUY", 1)
     (events,) = reader.read([(alice.id, reader.Cursor(0, 0))], reader.Cursor(2**62, 0), 10)
@@ -187,11 +188,11 @@ def test_a_customer_can_queue_a_limited_number_of_trades(alice: Customer, settin
     with pytest.raises(LineTooLong):
         queue(alice)
     checks.forget()
-    assert alice.id not in checks.load().full_lines, "the lines that are counted every second are those that are due"
+    assert alice.id not in checks.load().full_lines, "queued trades don't count as a full line"
 
 
 @pytest.mark.usefixtures("closed")
-def test_the_api_accepts_and_shows_when_closed(alice: Customer, api_of: Any) -> None:
+def test_the_api_accepts_and_returns_when_closed(alice: Customer, api_of: Any) -> None:
     client: Client = api_of(alice)
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
     queued = client.post("/api/v1/trades", body | {"whenClosed": "queue"}, "application/json").json()
@@ -202,7 +203,7 @@ def test_the_api_accepts_and_shows_when_closed(alice: Customer, api_of: Any) -> 
 
 
 @pytest.mark.usefixtures("closed")
-def test_the_pages_ask_with_the_queue_first(alice: Customer, client: Client) -> None:
+def test_the_trade_ticket_preselects_queueing_while_the_market_is_closed(alice: Customer, client: Client) -> None:
     set_hours(is_open=False, changes_at=datetime.fromisoformat("2026-11-27T14:30:00+00:00"))
     client.force_login(alice)
     StockFactory.create(ticker="AAPL", name="Apple")

@@ -1,4 +1,4 @@
-"""Reports can be judged again, so that every trade can be completed."""
+"""Reports in review can be judged again, so that every trade can end."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,7 +12,7 @@ from accounts.money import LARGEST_AMOUNT
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.people import claim, report_body, send_report
-from tests.trades.test_sweep import ask_now, set_back, until
+from tests.trades.test_sweep import ask_now, set_back, wait_until
 from trades import queries
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -30,20 +30,20 @@ from trades.review import (
 )
 from trades.turn import take_turn
 
-FULL = LARGEST_AMOUNT - 10
+NEARLY_FULL = LARGEST_AMOUNT - 10
 
 
-def fill_up(customer: Customer) -> None:
-    """Fill the account so that less than 10 USD fit in."""
-    Balance.objects.filter(customer=customer).update(amount=FULL)
+def fill_account(customer: Customer) -> None:
+    """Raise the balance to 10 USD below the largest possible amount."""
+    Balance.objects.filter(customer=customer).update(amount=NEARLY_FULL)
 
 
 @pytest.fixture
 def blocked(exchange: StandInExchange, alice: Customer) -> Trade:
-    """Create an executed SELL whose proceeds exceed the largest balance."""
+    """Return a SELL that was executed, but whose proceeds would exceed the largest balance."""
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    fill_up(alice)
+    fill_account(alice)
     send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     trade.refresh_from_db()
@@ -61,33 +61,35 @@ def sam(db: None) -> Customer:
     return CustomerFactory.create(email="sam@example.com")
 
 
-# -- judged again
+# -- judging a report again
 
 
 def test_a_repeated_callback_is_judged_again(blocked: Trade, alice: Customer) -> None:
-    following, _ = place_trade(alice.id, "AAPL", "SELL", 2)
+    next_trade, _ = place_trade(alice.id, "AAPL", "SELL", 2)
     send_report(blocked, Status.FILLED, Decimal(100))
-    assert claim(alice) == [], "nothing has changed"
+    assert claim(alice) == [], "the balance is still too large"
     withdraw(alice.id, Decimal(1000))
     send_report(blocked, Status.FILLED, Decimal(100))
-    assert claim(alice) == [following]
+    assert claim(alice) == [next_trade]
     blocked.refresh_from_db()
     assert blocked.status == Status.FILLED
     assert Report.objects.filter(trade_id=blocked.id).count() == 1
 
 
 def test_a_report_that_the_sweep_reads_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
-    """The exchange's callback is lost, so nobody but the sweep asks for the repetition."""
+    """The exchange's callback is lost, so only the sweep reads the report."""
     exchange.faults(callbackDropRate=1, latencyMs=0)
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     take_turn([alice.id], "test")
-    until(lambda: [e["status"] for e in exchange.record() if e["tradeId"] == str(trade.id)] == ["FILLED"])
-    full = Balance.objects.get(customer=alice).amount
-    fill_up(alice)
+    wait_until(
+        lambda: [entry["status"] for entry in exchange.record() if entry["tradeId"] == str(trade.id)] == ["FILLED"]
+    )
+    balance = Balance.objects.get(customer=alice).amount
+    fill_account(alice)
     ask_now()
     take_turn([alice.id], "test")
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.BREAKS_TERMS
-    Balance.objects.filter(customer=alice).update(amount=full)
+    Balance.objects.filter(customer=alice).update(amount=balance)
     ask_now()
     take_turn([alice.id], "test")
     trade.refresh_from_db()
@@ -95,7 +97,7 @@ def test_a_report_that_the_sweep_reads_again_is_judged_again(exchange: StandInEx
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.SETTLED
 
 
-def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
+def test_a_report_repeated_within_a_callback_is_stored_once(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     store_reports([report_body(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
@@ -103,7 +105,7 @@ def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
-def test_staff_can_have_it_judged_again(blocked: Trade, alice: Customer) -> None:
+def test_staff_can_have_a_report_judged_again(blocked: Trade, alice: Customer) -> None:
     report = Report.objects.get(trade_id=blocked.id)
     assert judge_again(report.id, "sam") == Outcome.BREAKS_TERMS
     withdraw(alice.id, Decimal(1000))
@@ -114,7 +116,7 @@ def test_staff_can_have_it_judged_again(blocked: Trade, alice: Customer) -> None
         judge_again(report.id, "sam")
 
 
-def test_a_contradiction_judged_again_moves_nothing(alice: Customer) -> None:
+def test_a_contradiction_judged_again_changes_nothing(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
@@ -128,46 +130,46 @@ def test_a_contradiction_judged_again_moves_nothing(alice: Customer) -> None:
 
 
 @pytest.fixture
-def broken(transactional_db: None) -> Iterator[None]:
-    """A database that takes no postings of KO: as where something is wrong that nobody has thought of."""
+def broken_postings(transactional_db: None) -> Iterator[None]:
+    """Make the database refuse postings of KO, like a fault that nobody has foreseen."""
     with connection.cursor() as cursor:
-        cursor.execute(BREAK)
+        cursor.execute(BREAK_POSTINGS)
     yield
     with connection.cursor() as cursor:
-        cursor.execute(MEND)
+        cursor.execute(REPAIR_POSTINGS)
 
 
-BREAK = """
+BREAK_POSTINGS = """
     CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END';
     CREATE TRIGGER broken BEFORE INSERT ON accounts_posting FOR EACH ROW WHEN (NEW.ticker = 'KO')
     EXECUTE FUNCTION break();
 """
-MEND = "DROP FUNCTION IF EXISTS break() CASCADE"
+REPAIR_POSTINGS = "DROP FUNCTION IF EXISTS break() CASCADE"
 
 
-def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
-    broken: None, exchange: StandInExchange, alice: Customer, bob: Customer
+def test_a_report_that_makes_a_turn_fail_is_set_aside_and_others_are_settled(
+    broken_postings: None, exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
-    bad, _ = place_trade(alice.id, "KO", "BUY", 5)
-    good, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    failing, _ = place_trade(alice.id, "KO", "BUY", 5)
+    settling, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice, bob)
-    send_report(bad, Status.FILLED, Decimal(10))
-    send_report(good, Status.FILLED, Decimal(10))
+    send_report(failing, Status.FILLED, Decimal(10))
+    send_report(settling, Status.FILLED, Decimal(10))
     take_turn([alice.id, bob.id], "test")
-    good.refresh_from_db()
-    assert good.status == Status.FILLED
-    report = Report.objects.get(trade_id=bad.id)
+    settling.refresh_from_db()
+    assert settling.status == Status.FILLED
+    report = Report.objects.get(trade_id=failing.id)
     assert report.outcome == Outcome.BREAKS_TERMS
     assert report.reason.startswith("A turn failed on it:")
     with connection.cursor() as cursor:
-        cursor.execute(MEND)
+        cursor.execute(REPAIR_POSTINGS)
     assert judge_again(report.id, "sam") == Outcome.SETTLED
 
 
-# -- the way out for two members of staff
+# -- reports entered by two members of staff
 
 
-def test_two_members_of_staff_can_end_a_trade_that_nothing_else_ends(
+def test_two_members_of_staff_can_end_an_overdue_trade(
     exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
@@ -178,7 +180,7 @@ def test_two_members_of_staff_can_end_a_trade_that_nothing_else_ends(
     assert [overdue.id for overdue in queries.overdue_trades(OVERDUE_SECONDS)] == [trade.id]
     entered = enter_report(trade.id, Status.FILLED, Decimal(100), "By phone.", dora)
     trade.refresh_from_db()
-    assert trade.status == Status.IN_PROGRESS, "one alone moves nothing"
+    assert trade.status == Status.IN_PROGRESS, "one member of staff alone can't end a trade"
     with pytest.raises(OwnReport):
         decide_on_report(entered.id, True, dora)
     with pytest.raises(OwnReport):
@@ -193,7 +195,7 @@ def test_two_members_of_staff_can_end_a_trade_that_nothing_else_ends(
         decide_on_report(entered.id, False, sam)
 
 
-def test_a_rejection_by_staff_frees_the_hold(
+def test_a_rejection_by_staff_releases_the_hold(
     exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
@@ -229,7 +231,7 @@ def test_only_a_fill_has_a_price(
         enter_report(trade.id, status, price, "By phone.", dora)
 
 
-def test_staff_can_not_say_what_breaks_the_trades_terms(
+def test_a_report_by_staff_that_breaks_the_trades_terms_is_not_settled(
     exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)

@@ -1,4 +1,4 @@
-"""Lists of trades: the indexed query finds the same rows as a full scan."""
+"""Searching trades by index finds the same rows as a full scan."""
 
 import itertools
 import json
@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -16,7 +17,7 @@ from accounts.models import Customer
 from trades.models import FINAL, Status, Trade, Type
 from trades.search import TradeFilter, find_trades
 
-MANY = """
+INSERT_FINAL_TRADES = """
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, claimed_at,
                               expires_at, ask_at, max_price, price, amount, reason_code, settled_at)
     SELECT gen_random_uuid(), %(customer)s, n, (ARRAY['AAPL', 'IBM', 'MSFT'])[1 + n %% 3],
@@ -28,21 +29,21 @@ MANY = """
 """
 
 
-def have_many(customer: Customer, count: int) -> None:
+def insert_final_trades(customer: Customer, count: int) -> None:
     """Give a customer this many final trades, a second apart."""
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO trades_tradecounter VALUES (%s, %s)", [customer.id, count])
-        # As they are long after: the triggers let trades begin PLACED alone.
+        # The triggers would allow PLACED trades only.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
-        cursor.execute(MANY, {"customer": customer.id, "count": count})
+        cursor.execute(INSERT_FINAL_TRADES, {"customer": customer.id, "count": count})
         cursor.execute("ALTER TABLE trades_trade ENABLE TRIGGER USER")
 
 
 @pytest.fixture
 def trades(bob: Customer) -> list[Trade]:
-    """Bob's, in order: final ones, one in flight, and placed ones."""
-    have_many(bob, 60)
+    """Return Bob's trades in line order: sixty final ones and six PLACED ones."""
+    insert_final_trades(bob, 60)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE trades_tradecounter SET last = 66 WHERE customer_id = %s", [bob.id])
         cursor.execute(
@@ -53,8 +54,10 @@ def trades(bob: Customer) -> list[Trade]:
     return list(Trade.objects.filter(customer=bob).order_by("sequence"))
 
 
-def test_every_filter_agrees_with_a_look_at_every_row(bob: Customer, alice: Customer, trades: list[Trade]) -> None:
-    chosen = random.Random(7)
+def test_every_filter_finds_the_rows_that_a_full_scan_finds(
+    bob: Customer, alice: Customer, trades: list[Trade]
+) -> None:
+    random_source = random.Random(7)
     moments = [None, trades[20].placed_at, trades[40].placed_at + timedelta(milliseconds=1)]
     choices = itertools.product(
         [(), ["REJECTED"], ["PLACED", "IN PROGRESS"], ["FILLED", "PLACED"], sorted(FINAL)],
@@ -64,9 +67,9 @@ def test_every_filter_agrees_with_a_look_at_every_row(bob: Customer, alice: Cust
         moments,
     )
     for statuses, types, tickers, after, before in choices:
-        bounds = chosen.choice([(None, None), (10, None), (None, 30), (12, 40)])
-        wanted = TradeFilter(statuses, types, tickers, after, before, *bounds)
-        newest_first, limit = chosen.choice([True, False]), chosen.choice([3, 100])
+        bounds = random_source.choice([(None, None), (10, None), (None, 30), (12, 40)])
+        trade_filter = TradeFilter(statuses, types, tickers, after, before, *bounds)
+        newest_first, limit = random_source.choice([True, False]), random_source.choice([3, 100])
         expected = [
             trade
             for trade in trades
@@ -79,7 +82,7 @@ def test_every_filter_agrees_with_a_look_at_every_row(bob: Customer, alice: Cust
             and (bounds[1] is None or trade.sequence < bounds[1])
         ]
         expected = (expected[::-1] if newest_first else expected)[:limit]
-        assert find_trades(bob.id, wanted, limit, newest_first=newest_first) == expected, wanted
+        assert find_trades(bob.id, trade_filter, limit, newest_first=newest_first) == expected, trade_filter
     assert find_trades(alice.id, TradeFilter(placed_after=trades[3].placed_at - timedelta(days=9)), 9) != []
     assert find_trades(bob.id + 1000, TradeFilter(placed_after=trades[3].placed_at), 9) == []
 
@@ -91,9 +94,10 @@ def test_pages_do_not_shift_while_new_trades_arrive(
     pages = 0
     while pages < 100:
         pages += 1
-        answer = api.get("/api/v1/trades", {"limit": 7, "stockTicker": "ibm"} | ({"cursor": cursor} if cursor else {}))  # type: ignore[arg-type]
-        seen += [trade["tradeId"] for trade in answer.json()["results"]]
-        cursor = answer.json()["next"]
+        parameters: dict[str, Any] = {"limit": 7, "stockTicker": "ibm"} | ({"cursor": cursor} if cursor else {})
+        response = api.get("/api/v1/trades", parameters)
+        seen += [trade["tradeId"] for trade in response.json()["results"]]
+        cursor = response.json()["next"]
         if not cursor:
             break
         api.post("/api/v1/trades", {"stockTicker": "IBM", "type": "BUY", "quantity": 1}, "application/json")
@@ -102,7 +106,7 @@ def test_pages_do_not_shift_while_new_trades_arrive(
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "trade_filter",
     [
         TradeFilter(below=1_500),
         TradeFilter(statuses=[Status.REJECTED], below=9_000),
@@ -112,14 +116,14 @@ def test_pages_do_not_shift_while_new_trades_arrive(
         TradeFilter(statuses=[Status.PLACED, Status.IN_PROGRESS]),
     ],
 )
-def test_no_page_reads_more_than_its_rows(bob: Customer, wanted: TradeFilter) -> None:
-    have_many(bob, 20_000)
+def test_a_page_reads_few_more_rows_than_it_shows(bob: Customer, trade_filter: TradeFilter) -> None:
+    insert_final_trades(bob, 20_000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE trades_trade")
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            find_trades(bob.id, wanted, 20)
+            find_trades(bob.id, trade_filter, 20)
         for query in queries.captured_queries:
             cursor.execute("EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) " + query["sql"])
             (plan,) = cursor.fetchone()[0]
@@ -128,9 +132,10 @@ def test_no_page_reads_more_than_its_rows(bob: Customer, wanted: TradeFilter) ->
 
 
 def _rows_read(node: dict) -> int:
-    own = (
+    """Return how many rows a plan's nodes read in total."""
+    rows = (
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
         if "Relation Name" in node
         else 0
     )
-    return own + sum(map(_rows_read, node.get("Plans", [])))
+    return rows + sum(map(_rows_read, node.get("Plans", [])))

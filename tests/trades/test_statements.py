@@ -1,4 +1,4 @@
-"""The number of statements for a single trade from placing to settling."""
+"""A single trade needs few database statements from placing to settling."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer
 from exchange import market, prices
-from tests.answers import post
 from tests.conftest import StandInExchange
 from tests.people import send_report
+from tests.responses import post
 from trades import checks
 from trades.models import Status, Trade
 from trades.turn import take_turn
@@ -21,7 +21,7 @@ BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchange: StandInExchange) -> None:
+def test_a_single_trade_needs_few_statements(alice: Customer, api_of: Any, exchange: StandInExchange) -> None:
     market.refresh()
     prices.refresh()
     client: Client = api_of(alice)
@@ -29,7 +29,7 @@ def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchan
     take_turn([alice.id], by="test")
     send_report(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
     take_turn([alice.id], by="test")
-    checks.rules(), checks.load()  # looked at once a second
+    checks.rules(), checks.load()  # read once a second, not for every trade
     with CaptureQueriesContext(connection) as placing:
         post(client, "/api/v1/trades", BUY, idempotency_key="k")
     with CaptureQueriesContext(connection) as claiming:
@@ -39,7 +39,7 @@ def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchan
     with CaptureQueriesContext(connection) as settling:
         take_turn([alice.id], by="test")
     assert Trade.objects.latest("sequence").status == Status.FILLED
-    # BEGIN and COMMIT are counted, since each is a round trip. Placing may find that a second has passed, and looks at
-    # controls and load again; reporting counts this test's own look at the trade.
-    for phase, most in ((placing, 5), (claiming, 6), (reporting, 2), (settling, 6)):
-        assert len(phase) <= most, [query["sql"][:200] for query in phase.captured_queries]
+    # BEGIN and COMMIT count, since each is a round trip. Placing may read controls and load again if a second has
+    # passed; reporting includes the query with which this test finds the trade.
+    for phase, statements_max in ((placing, 5), (claiming, 6), (reporting, 2), (settling, 6)):
+        assert len(phase) <= statements_max, [query["sql"][:200] for query in phase.captured_queries]

@@ -1,4 +1,4 @@
-"""The sweep finds whatever was missed, with a real exchange that misbehaves."""
+"""The sweep finds everything that was missed, with a real exchange that misbehaves."""
 
 import time
 from collections.abc import Callable
@@ -30,26 +30,26 @@ from trades.turn import EXECUTE_WITHIN_SECONDS, take_turn
 
 
 def set_back(table: str, seconds: float, *columns: str) -> None:
-    """Set these columns of every row back by this many seconds, as if time had passed."""
-    then = f"now() - make_interval(secs => {seconds})"
-    changes = ", ".join(f"{column} = CASE WHEN {column} IS NOT NULL THEN {then} END" for column in columns)
+    """Set these columns of every row to this many seconds ago, as if time had passed."""
+    past = f"now() - make_interval(secs => {seconds})"
+    changes = ", ".join(f"{column} = CASE WHEN {column} IS NOT NULL THEN {past} END" for column in columns)
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")  # they keep such columns as they are
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")  # the triggers don't let these columns change
         cursor.execute(f"UPDATE {table} SET {changes}")
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 def ask_now() -> int:
-    """Ask the exchange about all trades in flight, as if they had been out for long."""
+    """Ask the exchange about all trades in flight, as if they had been in flight for a long time."""
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     return ask_exchange()
 
 
-def until(look: Callable[[], Any]) -> None:
+def wait_until(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + 20
-    while not look():
-        assert time.monotonic() < end, "waited in vain"
+    while not condition():
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.02)
 
 
@@ -68,7 +68,7 @@ def trade(exchange: StandInExchange, alice: Customer) -> Trade:
     return place_trade(alice.id, "AAPL", "SELL", 3)[0]
 
 
-# -- asking
+# -- asking the exchange
 
 
 def test_trades_lost_by_the_exchange_are_executed_again_with_the_same_id(
@@ -84,13 +84,13 @@ def test_trades_lost_by_the_exchange_are_executed_again_with_the_same_id(
     assert status(trade) == Status.IN_PROGRESS
 
 
-def test_trades_stored_without_an_answer_are_found(
+def test_trades_that_the_exchange_stored_without_responding_are_found(
     exchange: StandInExchange, trade: Trade, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)
     exchange.faults(executeNoAnswerRate=1, callbackDropRate=1, latencyMs=0)
     take_turn([alice.id], "test")
-    until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
+    wait_until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
     ask_now()
     take_turn([alice.id], "test")
     assert status(trade) == Status.FILLED
@@ -102,7 +102,7 @@ def test_if_the_callback_is_lost_the_sweep_settles_the_trade(
 ) -> None:
     exchange.faults(callbackDropRate=1, latencyMs=0)
     take_turn([alice.id], "test")
-    until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
+    wait_until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
     assert not Report.objects.filter(trade_id=trade.id).exists()
     ask_now()
     assert Report.objects.get(trade_id=trade.id).source == Report.Source.SWEEP
@@ -110,12 +110,12 @@ def test_if_the_callback_is_lost_the_sweep_settles_the_trade(
     assert status(trade) == Status.FILLED
 
 
-def test_a_callback_that_comes_after_all_changes_nothing(
+def test_a_callback_after_the_sweep_has_settled_changes_nothing(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     exchange.faults(callbackDropRate=1, latencyMs=0)
     take_turn([alice.id], "test")
-    until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
+    wait_until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
     ask_now()
     claim(alice)
     report = gateway.ask(trade.id)
@@ -125,7 +125,7 @@ def test_a_callback_that_comes_after_all_changes_nothing(
 
 
 @pytest.mark.parametrize("fault", ["down", "closed"])
-def test_no_answer_changes_nothing(
+def test_no_response_changes_nothing(
     exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any, fault: str
 ) -> None:
     take_turn([alice.id], "test")
@@ -139,7 +139,7 @@ def test_no_answer_changes_nothing(
     assert not Report.objects.filter(trade_id=trade.id).exists()
 
 
-def test_a_trade_that_the_exchange_works_on_is_left_to_it(
+def test_a_trade_that_the_exchange_is_still_working_on_is_left_alone(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     take_turn([alice.id], "test")
@@ -161,7 +161,7 @@ def test_expired_trades_unknown_to_the_exchange_are_rejected_and_never_executed(
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_within_the_margin_it_is_neither_rejected_nor_executed(
+def test_a_trade_within_the_expiry_margin_is_neither_rejected_nor_executed(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     claim(alice)
@@ -171,76 +171,76 @@ def test_within_the_margin_it_is_neither_rejected_nor_executed(
     assert (status(trade), entries(exchange, trade)) == (Status.IN_PROGRESS, [])
 
 
-def test_a_question_is_asked_by_one_sweep_only(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
+def test_only_one_sweep_asks_about_a_trade(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
     take_turn([alice.id], "test")
     assert ask_now() == 1
     assert ask_exchange() == 0
 
 
-def test_a_trade_that_went_out_just_now_is_not_asked_about(
+def test_a_trade_that_was_just_sent_is_not_asked_about(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     take_turn([alice.id], "test")
     assert ask_exchange() == 0
 
 
-def test_with_nothing_out_nothing_is_asked(trade: Trade, settings: Any) -> None:
+def test_without_trades_in_flight_the_exchange_is_not_asked(trade: Trade, settings: Any) -> None:
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
     assert ask_exchange() == 0
 
 
-# -- what the exchange fails on, or says nothing about
+# -- orders on which the exchange fails or stays silent
 
 
-def crowd(count: int, label: str) -> list[Customer]:
+def open_accounts(count: int, label: str) -> list[Customer]:
     return [open_account(f"{label}{number}@example.com", Decimal(1000)) for number in range(count)]
 
 
-def placed(customers: list[Customer], ticker: str) -> list[Trade]:
+def place_buys(customers: list[Customer], ticker: str) -> list[Trade]:
     return [place_trade(customer.id, ticker, "BUY", 1)[0] for customer in customers]
 
 
-def test_one_order_that_the_exchange_fails_on_holds_up_no_other(exchange: StandInExchange, db: None) -> None:
+def test_an_order_on_which_the_exchange_fails_does_not_delay_others(exchange: StandInExchange, db: None) -> None:
     exchange.faults(latencyMs=0, callbackDropRate=1, poisonTickers=["IBM"])
-    unlucky, others = crowd(1, "unlucky"), crowd(11, "other")
-    (poison,) = placed(unlucky, "IBM")
-    trades = placed(others, "AAPL")
-    everybody = [customer.id for customer in unlucky + others]
-    take_turn(everybody, "test")
-    assert not exchange_knows(exchange, trades), "the set failed as a whole"
-    assert ask_exchange() == 12, "it is asked at once, without waiting until they have been out for long"
-    assert exchange_knows(exchange, trades) == len(trades)
-    assert (status(poison), exchange_knows(exchange, [poison])) == (Status.IN_PROGRESS, 0)
-    ours = {str(trade.id) for trade in trades}
-    until(lambda: all(entry["status"] == "FILLED" for entry in exchange.record() if entry["tradeId"] in ours))
+    unlucky_customers, other_customers = open_accounts(1, "unlucky"), open_accounts(11, "other")
+    (failing,) = place_buys(unlucky_customers, "IBM")
+    trades = place_buys(other_customers, "AAPL")
+    customer_ids = [customer.id for customer in unlucky_customers + other_customers]
+    take_turn(customer_ids, "test")
+    assert not count_known(exchange, trades), "the call with all trades failed as a whole"
+    assert ask_exchange() == 12, "all are asked about immediately"
+    assert count_known(exchange, trades) == len(trades)
+    assert (status(failing), count_known(exchange, [failing])) == (Status.IN_PROGRESS, 0)
+    trade_ids = {str(trade.id) for trade in trades}
+    wait_until(lambda: all(entry["status"] == "FILLED" for entry in exchange.record() if entry["tradeId"] in trade_ids))
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     ask_exchange()
-    take_turn(everybody, "test")
+    take_turn(customer_ids, "test")
     assert {status(trade) for trade in trades} == {Status.FILLED}
-    assert status(poison) == Status.IN_PROGRESS
+    assert status(failing) == Status.IN_PROGRESS
     set_back("trades_trade", EXPIRY_MARGIN_SECONDS + 3600, "expires_at")
     ask_now()
-    take_turn(everybody, "test")
-    poison.refresh_from_db()
-    assert (poison.status, poison.reason_code) == (Status.REJECTED, "expired")
+    take_turn(customer_ids, "test")
+    failing.refresh_from_db()
+    assert (failing.status, failing.reason_code) == (Status.REJECTED, "expired")
 
 
-def exchange_knows(exchange: StandInExchange, trades: list[Trade]) -> int:
+def count_known(exchange: StandInExchange, trades: list[Trade]) -> int:
     return len({entry["tradeId"] for entry in exchange.record()} & {str(trade.id) for trade in trades})
 
 
-@pytest.mark.django_db(transaction=True)  # no transaction is open as long as the exchange says nothing
-def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(
+@pytest.mark.django_db(transaction=True)  # no transaction may stay open while the exchange is silent
+def test_trades_about_which_the_exchange_is_silent_do_not_delay_others(
     exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange.faults(latencyMs=0, callbackDropRate=1, silentTickers=["IBM"])
-    silenced, others = crowd(10, "silenced"), crowd(14, "other")
-    placed(silenced, "IBM")
-    take_turn([customer.id for customer in silenced], "test")
-    trades = placed(others, "AAPL")
-    take_turn([customer.id for customer in others], "test")
-    until(lambda: exchange_knows(exchange, trades) == 14)
-    monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)  # all of it five times as fast
+    silent_customers, other_customers = open_accounts(10, "silenced"), open_accounts(14, "other")
+    place_buys(silent_customers, "IBM")
+    take_turn([customer.id for customer in silent_customers], "test")
+    trades = place_buys(other_customers, "AAPL")
+    take_turn([customer.id for customer in other_customers], "test")
+    wait_until(lambda: count_known(exchange, trades) == 14)
+    monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)  # five times as fast as in production
     monkeypatch.setattr(sweep, "ROUND_SECONDS_MAX", 2.0)
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     for _ in range(3):
@@ -248,7 +248,7 @@ def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(
     assert Report.objects.filter(trade_id__in=[trade.id for trade in trades]).count() == 14
 
 
-def test_a_trade_that_is_never_answered_is_asked_about_less_and_less_often(
+def test_the_exchange_is_asked_less_and_less_often_about_a_trade(
     exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any
 ) -> None:
     claim(alice)
@@ -271,18 +271,18 @@ def test_a_trade_that_is_never_answered_is_asked_about_less_and_less_often(
 def test_nothing_expires_before_the_exchanges_own_clock_says_so(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
-    """As after a failover to a database whose clock is an hour ahead, or with an exchange that is behind."""
+    """The database's clock can be ahead after a failover, or the exchange's clock can be behind."""
     claim(alice)
     set_back("trades_trade", EXPIRY_MARGIN_SECONDS + 60, "expires_at")
     exchange.move_clock(-3600)
     ask_now()
     claim(alice)
     assert status(trade) == Status.IN_PROGRESS
-    assert len(entries(exchange, trade)) == 1, "by the exchange's clock there was time left"
+    assert len(entries(exchange, trade)) == 1, "by the exchange's clock the trade has not expired"
 
 
 @pytest.mark.parametrize("ahead", [3600, -3600])
-def test_a_trade_is_claimed_until_a_time_of_the_exchanges_clock(
+def test_a_trade_expires_by_the_exchanges_clock(
     exchange: StandInExchange, trade: Trade, alice: Customer, ahead: int
 ) -> None:
     exchange.move_clock(ahead)
@@ -295,7 +295,7 @@ def test_a_trade_is_claimed_until_a_time_of_the_exchanges_clock(
     assert left == pytest.approx(EXECUTE_WITHIN_SECONDS, abs=5)
 
 
-def test_how_far_apart_the_clocks_are_is_measured(exchange: StandInExchange, db: None) -> None:
+def test_the_difference_between_the_clocks_is_measured(exchange: StandInExchange, db: None) -> None:
     exchange.move_clock(90)
     clock_skew.measure()
     assert clock_skew.latest() == pytest.approx(90, abs=2)
@@ -307,7 +307,7 @@ def test_how_far_apart_the_clocks_are_is_measured(exchange: StandInExchange, db:
 # -- ringing
 
 
-def test_customers_waiting_without_a_ring_are_rung_for(trade: Trade, alice: Customer) -> None:
+def test_the_sweep_rings_for_customers_who_wait_without_a_ring(trade: Trade, alice: Customer) -> None:
     set_back("trades_trade", RING_AFTER_SECONDS + 0.1, "placed_at", "settled_at")
     assert ring_for_waiting("test") == 1
     assert take_rung_customers(lane_of(alice.id)) == [alice.id]
@@ -316,7 +316,7 @@ def test_customers_waiting_without_a_ring_are_rung_for(trade: Trade, alice: Cust
 
 @pytest.mark.parametrize("column", ["placed_at", "settled_at"])
 @pytest.mark.parametrize("ahead", [3600, 20])
-def test_a_time_that_another_clock_put_in_the_future_keeps_nobody_waiting(
+def test_a_time_in_the_future_set_by_another_clock_keeps_no_customer_waiting(
     trade: Trade, alice: Customer, column: str, ahead: int
 ) -> None:
     set_back("trades_trade", RING_AFTER_SECONDS + 0.1, "placed_at")
@@ -325,7 +325,7 @@ def test_a_time_that_another_clock_put_in_the_future_keeps_nobody_waiting(
 
 
 @pytest.mark.parametrize("ahead", [3600, 20])
-def test_a_question_that_another_clock_put_off_is_asked(
+def test_the_exchange_is_asked_although_another_clock_postponed_it(
     exchange: StandInExchange, trade: Trade, alice: Customer, ahead: int
 ) -> None:
     take_turn([alice.id], "test")
@@ -333,12 +333,12 @@ def test_a_question_that_another_clock_put_off_is_asked(
     assert ask_exchange() == 1
 
 
-def test_customers_who_have_not_waited_long_are_not_rung_for(trade: Trade, alice: Customer) -> None:
+def test_the_sweep_does_not_ring_for_customers_who_have_just_begun_to_wait(trade: Trade, alice: Customer) -> None:
     assert ring_for_waiting("test") == 0
     assert take_rung_customers(lane_of(alice.id)) == []
 
 
-def test_customers_with_a_trade_in_flight_are_not_rung_for(
+def test_the_sweep_does_not_ring_for_customers_with_a_trade_in_flight(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
@@ -347,7 +347,7 @@ def test_customers_with_a_trade_in_flight_are_not_rung_for(
     assert ring_for_waiting("test") == 0
 
 
-def test_customers_with_a_waiting_report_are_rung_for(trade: Trade, alice: Customer) -> None:
+def test_the_sweep_rings_for_customers_with_a_waiting_report(trade: Trade, alice: Customer) -> None:
     claim(alice)
     store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
     assert ring_for_waiting("test") == 0
@@ -374,14 +374,14 @@ def test_without_lanes_the_sweep_settles_too(exchange: StandInExchange, trade: T
     assert ring_for_waiting("sweep-7") == 0
 
 
-def test_a_lane_that_nobody_serves_waits_once_not_at_every_step(
+def test_once_the_sweep_stands_in_for_a_lane_its_trades_wait_no_further(
     exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any
 ) -> None:
     settings.LANES = 2
     next_trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
-    others = [open_account(f"{number}@example.com", Decimal(1000)) for number in range(12)]
-    neighbor = next(each for each in others if lane_of(each.id) == lane_of(alice.id))
-    stranger = next(each for each in others if lane_of(each.id) != lane_of(alice.id))
+    other_customers = [open_account(f"{number}@example.com", Decimal(1000)) for number in range(12)]
+    neighbor = next(customer for customer in other_customers if lane_of(customer.id) == lane_of(alice.id))
+    stranger = next(customer for customer in other_customers if lane_of(customer.id) != lane_of(alice.id))
     set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
     ring_for_waiting("sweep-7")
     store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
@@ -390,10 +390,10 @@ def test_a_lane_that_nobody_serves_waits_once_not_at_every_step(
     assert stand_in("sweep-7") == 2
     assert status(trade) == Status.FILLED
     assert status(next_trade) == status(neighbors_trade) == Status.IN_PROGRESS
-    assert status(strangers_trade) == Status.PLACED, "its own lane may be served"
+    assert status(strangers_trade) == Status.PLACED, "a worker may be serving this customer's lane"
 
 
-def test_the_sweep_stands_in_for_a_while_only(
+def test_the_sweep_stands_in_for_a_limited_time(
     exchange: StandInExchange, trade: Trade, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "STAND_IN_SECONDS", 0)

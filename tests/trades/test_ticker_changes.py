@@ -1,4 +1,4 @@
-"""Ticker changes: what is held, owed, watched and halted goes on under the new ticker; what was traded stays."""
+"""Ticker changes carry positions, open trades, watchlists and halts over to the new ticker and keep past trades."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,8 +29,8 @@ State = CorporateAction.State
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Don't wait until other processes know of a halt, and forget the ticker changes of other tests."""
+def _no_halt_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apply changes without waiting until other processes have read the halt, and forget those of other tests."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     ticker_change.forget()
 
@@ -50,7 +50,7 @@ def split(ticker: str, ex: date | None = None) -> CorporateAction:
     return enter(CorporateAction(kind="SPLIT", ticker=ticker, **terms), "staff 1")
 
 
-def books_are_right() -> bool:
+def books_are_correct() -> bool:
     findings = examine(BOOKS + TRADES)
     assert findings.violations == []
     return findings.ok
@@ -61,7 +61,7 @@ def position(customer: Customer, ticker: str) -> tuple[int, Decimal]:
     return row.quantity, row.cost
 
 
-def test_shares_lots_and_cost_go_on_and_history_stays(alice: Customer, bob: Customer) -> None:
+def test_shares_lots_and_cost_move_to_the_new_ticker_and_history_stays(alice: Customer, bob: Customer) -> None:
     receive_shares(alice, "AAPL", 3, Decimal("33.3333"))
     trade_at(alice, "SELL", 1, "80", ticker="AAPL")
     before, lots = position(alice, "AAPL"), Lot.objects.filter(remaining__gt=0).order_by("acquired_on", "id")
@@ -76,67 +76,67 @@ def test_shares_lots_and_cost_go_on_and_history_stays(alice: Customer, bob: Cust
     assert list(lots.values_list("acquired_on", "remaining", "remaining_cost")) == expected
     assert set(lots.values_list("ticker", flat=True)) == {"APL"}
     assert set(Trade.objects.filter(customer=alice).values_list("ticker", flat=True)) == {"AAPL"}
-    assert books_are_right()
+    assert books_are_correct()
     sold = trade_at(alice, "SELL", 12, "90", ticker="APL")
     assert sold.status == Status.FILLED
     assert position(alice, "APL") == (0, 0)
-    assert books_are_right()
+    assert books_are_correct()
 
 
-def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, bob: Customer) -> None:
-    out, _ = place_trade(alice.id, "AAPL", "SELL", 1)
-    assert claim(alice) == [out]
+def test_an_open_trade_in_the_old_ticker_keeps_its_place_in_line(alice: Customer, bob: Customer) -> None:
+    in_flight, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    assert claim(alice) == [in_flight]
     sale, _ = place_trade(alice.id, "AAPL", "SELL", 9, key="nine")
-    other, _ = place_trade(alice.id, "MSFT", "BUY", 1)
+    other_stocks, _ = place_trade(alice.id, "MSFT", "BUY", 1)
     purchase, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     action = change()
     assert preview(action).open_trades == 3
-    assert apply_due() == 0, "it waits for what is in progress"
-    for trade, was in ((sale, "AAPL"), (purchase, "AAPL"), (other, None), (out, None)):
+    assert apply_due() == 0, "the change waits for the trade in flight"
+    for trade, old_ticker in ((sale, "AAPL"), (purchase, "AAPL"), (other_stocks, None), (in_flight, None)):
         trade.refresh_from_db()
-        assert (trade.ticker, trade.placed_as) == ("APL" if was else trade.ticker, was)
-    assert (sale.status, out.status, out.ticker) == (Status.PLACED, Status.IN_PROGRESS, "AAPL")
+        assert (trade.ticker, trade.placed_as) == ("APL" if old_ticker else trade.ticker, old_ticker)
+    assert (sale.status, in_flight.status, in_flight.ticker) == (Status.PLACED, Status.IN_PROGRESS, "AAPL")
     checks.forget()
     for ticker in ("AAPL", "APL"):
         with pytest.raises(TradingHalted):
             place_trade(bob.id, ticker, "BUY", 1)
-    send_report(out, Status.FILLED, Decimal(100))
-    assert claim(alice, bob) == [], "both tickers are halted, and what is behind waits"
-    assert books_are_right()
+    send_report(in_flight, Status.FILLED, Decimal(100))
+    assert claim(alice, bob) == [], "both tickers are halted, so the trades behind wait"
+    assert books_are_correct()
     assert apply_due() == 1
-    assert books_are_right()
+    assert books_are_correct()
     checks.forget()
     assert {trade.id for trade in claim(alice, bob)} == {sale.id, purchase.id}
     sale.refresh_from_db()
     send_report(sale, Status.FILLED, Decimal(90))
-    assert claim(alice) == [other]
+    assert claim(alice) == [other_stocks]
     sale.refresh_from_db()
     assert (sale.status, position(alice, "APL")[0]) == (Status.FILLED, 0)
-    again, replayed = place_trade(alice.id, "AAPL", "SELL", 9, key="nine")
-    assert (again.id, replayed) == (sale.id, True), "the key still names the order, as it was sent"
+    repeated, replayed = place_trade(alice.id, "AAPL", "SELL", 9, key="nine")
+    assert (repeated.id, replayed) == (sale.id, True), "the key still identifies the order as it was sent"
     with pytest.raises(TradeKeyReused):
         place_trade(alice.id, "MSFT", "SELL", 9, key="nine")
-    assert books_are_right()
+    assert books_are_correct()
 
 
-def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
-    people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(5)]
-    for number, person in enumerate(people):
-        receive_shares(person, "AAPL", number + 1, Decimal(10))
-        place_trade(person.id, "AAPL", "SELL", 1)
+def test_a_change_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    holders = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(5)]
+    for number, holder in enumerate(holders):
+        receive_shares(holder, "AAPL", number + 1, Decimal(10))
+        place_trade(holder.id, "AAPL", "SELL", 1)
     monkeypatch.setattr(corporate_actions, "CUSTOMERS_PER_BATCH", 2)
     monkeypatch.setattr(corporate_actions, "BATCHES_PER_ROUND", 1)
     action = change()
-    reached = []
+    customers_per_round = []
     while action.state != State.DONE:
-        reached.append(apply_due())
-        assert books_are_right(), "after every batch"
+        customers_per_round.append(apply_due())
+        assert books_are_correct(), "the books must be correct after every batch"
         action.refresh_from_db()
-    assert (sum(reached), action.holders, action.shares) == (5, 5, 15)
-    assert [position(person, "APL")[0] for person in people] == [1, 2, 3, 4, 5]
+    assert (sum(customers_per_round), action.holders, action.shares) == (5, 5, 15)
+    assert [position(holder, "APL")[0] for holder in holders] == [1, 2, 3, 4, 5]
 
 
-def test_listing_watchlists_and_controls_follow(alice: Customer, bob: Customer) -> None:
+def test_the_listing_watchlists_and_controls_follow_the_change(alice: Customer, bob: Customer) -> None:
     StockFactory.create(ticker="AAPL", name="Apple")
     for ticker in ("MSFT", "AAPL", "KO"):
         watchlists.watch(alice.id, ticker)
@@ -152,12 +152,12 @@ def test_listing_watchlists_and_controls_follow(alice: Customer, bob: Customer) 
     assert stocks == {"AAPL": ("Apple", False), "APL": ("Apple", True)}
     assert watchlists.watched_by(alice.id) == ["MSFT", "APL", "KO"]
     assert watchlists.watched_by(bob.id) == ["APL"]
-    controls = {(each.kind, each.ticker) for each in newest_controls() if each.is_on}
+    controls = {(control.kind, control.ticker) for control in newest_controls() if control.is_on}
     kind = TradingControl.Kind.RESTRICT_TICKER
     assert controls == {(kind, "AAPL"), (kind, "APL")}
 
 
-def test_what_was_held_before_is_told_under_the_ticker_of_today(alice: Customer) -> None:
+def test_past_holdings_are_shown_under_todays_ticker(alice: Customer) -> None:
     split("AAPL")
     apply_due()
     change()
@@ -170,7 +170,7 @@ def test_what_was_held_before_is_told_under_the_ticker_of_today(alice: Customer)
     assert (ticker_change.today("AAPL"), ticker_change.today("MSFT")) == ("APLE", "MSFT")
     StockFactory.create(ticker="AAPL")
     ticker_change.forget()
-    assert ticker_change.today("AAPL") == "AAPL", "another company has taken it over"
+    assert ticker_change.today("AAPL") == "AAPL", "another company now uses the old ticker"
 
 
 def test_a_change_back_and_forth_keeps_the_cost(alice: Customer) -> None:
@@ -180,10 +180,10 @@ def test_a_change_back_and_forth_keeps_the_cost(alice: Customer) -> None:
         change(new, old)
         apply_due()
         assert position(alice, new) == (10, 1000)
-        assert books_are_right()
+        assert books_are_correct()
 
 
-def test_the_exchange_announces_it_and_a_second_person_approves(exchange: StandInExchange, alice: Customer) -> None:
+def test_an_announced_change_is_applied_only_after_approval(exchange: StandInExchange, alice: Customer) -> None:
     body = {"kind": "TICKER_CHANGE", "stockTicker": "F", "exDate": "2039-01-03", "newTicker": "FORD"}
     exchange.call("POST", "/v1/corporate-actions", body)
     corporate_actions.read_announcements()
@@ -191,17 +191,17 @@ def test_the_exchange_announces_it_and_a_second_person_approves(exchange: StandI
     assert (action.state, action.new_ticker) == (State.ANNOUNCED, "FORD")
     assert apply_due() == 0
     assert approve(action.id, "staff 1 and 2").state == State.APPROVED
-    assert apply_due() == 0, "its day has not come"
+    assert apply_due() == 0, "its date has not come yet"
 
 
 @pytest.mark.parametrize(("new", "words"), [("AAPL", "can't be"), ("a b", "can't be"), ("MSFT", "hold shares")])
-def test_what_cannot_be_the_new_ticker_is_refused(alice: Customer, new: str, words: str) -> None:
+def test_an_unusable_new_ticker_is_refused(alice: Customer, new: str, words: str) -> None:
     receive_shares(alice, "MSFT", 1, Decimal(10))
     with pytest.raises(CannotApply, match=words):
         change(new)
 
 
-def test_actions_that_meet_on_one_stock_are_refused(alice: Customer) -> None:
+def test_a_second_pending_action_on_the_same_stock_is_refused(alice: Customer) -> None:
     split("AAPL", days_from_now(9))
     with pytest.raises(CannotApply, match="not applied yet: Split of AAPL"):
         change()
@@ -213,12 +213,12 @@ def test_actions_that_meet_on_one_stock_are_refused(alice: Customer) -> None:
     assert split("KO", days_from_now(8)).state == State.APPROVED
 
 
-def test_the_database_lets_no_other_trade_change_its_ticker(alice: Customer) -> None:
+def test_the_database_refuses_other_changes_of_a_trades_ticker(alice: Customer) -> None:
     sent, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     waiting, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    for trade, how in ((waiting, ""), (sent, ", placed_as = 'AAPL'")):
-        statement = f"UPDATE trades_trade SET ticker = 'APL'{how} WHERE id = %(trade)s"
+    for trade, more_changes in ((waiting, ""), (sent, ", placed_as = 'AAPL'")):
+        statement = f"UPDATE trades_trade SET ticker = 'APL'{more_changes} WHERE id = %(trade)s"
         assert refusal(statement, {"trade": trade.id}) == "trade_terms_stay"
 
 
@@ -254,7 +254,7 @@ def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: st
     change()
     apply_due()
     assert Trade.objects.get(status="PLACED").placed_as == "AAPL"
-    assert books_are_right()
+    assert books_are_correct()
     lift_guarantees()
     with connection.cursor() as cursor:
         cursor.execute(violation)
@@ -262,8 +262,8 @@ def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: st
     assert examine(BOOKS + TRADES).counts[rule]
 
 
-def test_what_is_left_behind_would_be_cancelled_by_the_exchange_with_a_reason(alice: Customer) -> None:
-    """A trade that a slow request recorded after the change ends, as every trade does."""
+def test_a_trade_left_in_the_old_ticker_is_rejected_by_the_exchange(alice: Customer) -> None:
+    """A slow request can still record a trade in the old ticker after the change; it must end like every trade."""
     change()
     apply_due()
     late, _ = place_trade(alice.id, "AAPL", "BUY", 1)
@@ -273,4 +273,4 @@ def test_what_is_left_behind_would_be_cancelled_by_the_exchange_with_a_reason(al
     late.refresh_from_db()
     assert (late.status, late.reason_code) == (Status.REJECTED, Reason.UNKNOWN_TICKER)
     assert Balance.objects.get(customer=alice).held == 0
-    assert books_are_right()
+    assert books_are_correct()

@@ -1,4 +1,4 @@
-"""The trial balance: the effect of each posting on the firm's accounts, for any day, stored or not."""
+"""The trial balance shows each posting's effect on the firm's accounts, for any day, stored or not."""
 
 import json
 from datetime import date, timedelta
@@ -34,19 +34,19 @@ def today() -> date:
     return eastern_today()
 
 
-def sell(customer: Customer, ticker: str, quantity: int, price: str, at: date) -> Trade:
+def sell(customer: Customer, ticker: str, quantity: int, price: str, day: date) -> Trade:
     sale, _ = place_trade(customer.id, ticker, Type.SELL, quantity)
     claim(customer)
-    send_report(sale, Status.FILLED, Decimal(price), executedAt=f"{at}T17:00:00.000000Z")
+    send_report(sale, Status.FILLED, Decimal(price), executedAt=f"{day}T17:00:00.000000Z")
     claim(customer)
     sale.refresh_from_db()
     return sale
 
 
 def adjust(customer: Customer, change: str, reason_code: str) -> None:
-    asked, decided = (create_customer(f"{name}-{reason_code}@example.com", None) for name in ("asks", "decides"))
-    adjustment = ask_for_adjustment(customer.id, Decimal(change), reason_code, "As agreed.", asked)
-    decide_on_adjustment(adjustment.id, True, decided)
+    requester, approver = (create_customer(f"{name}-{reason_code}@example.com", None) for name in ("asks", "decides"))
+    adjustment = ask_for_adjustment(customer.id, Decimal(change), reason_code, "As agreed.", requester)
+    decide_on_adjustment(adjustment.id, True, approver)
 
 
 def lines_of(day: date) -> dict[str, Decimal]:
@@ -55,7 +55,7 @@ def lines_of(day: date) -> dict[str, Decimal]:
 
 @pytest.fixture
 def ann(db: None) -> Customer:
-    """One movement of every kind: 1,000 deposited, bought, sold with fees, a dividend, corrected, withdrawn."""
+    """Return a customer with a deposit, a buy, a sale with fees, a dividend, two adjustments and a withdrawal."""
     FeeRateFactory.create(at="2020-01-01T00:00:00Z")
     FeeRateFactory.create(kind="taf", per_usd=0, per_share=Decimal("0.000166"), at="2020-01-01T00:00:00Z")
     fees.expire()
@@ -72,9 +72,9 @@ def ann(db: None) -> Customer:
 
 
 def test_each_kind_of_posting_has_its_counter_account(ann: Customer) -> None:
-    found = trial_balance(today())
+    balance = trial_balance(today())
     settles_on = calendar.settlement_date(today())
-    assert {line.title: (line.debit, line.credit) for line in found.lines} == {
+    assert {line.title: (line.debit, line.credit) for line in balance.lines} == {
         "Customers' credit balances": (None, Decimal("646.48")),
         "Bank: deposits and withdrawals": (Decimal(900), None),
         "Bank: settled trades": (None, Decimal(500)),  # the purchase settled in January
@@ -85,12 +85,12 @@ def test_each_kind_of_posting_has_its_counter_account(ann: Customer) -> None:
         "Suspense: goodwill": (Decimal(7), None),
         "Errors: correction of an error of ours": (None, Decimal(2)),
     }
-    assert (found.debits, found.credits, found.is_zero) == (Decimal("1148.50"), Decimal("1148.50"), True)
-    assert (found.reserve, found.bank) == (Decimal("646.48"), Decimal(400))
+    assert (balance.debits, balance.credits, balance.is_zero) == (Decimal("1148.50"), Decimal("1148.50"), True)
+    assert (balance.reserve, balance.bank) == (Decimal("646.48"), Decimal(400))
 
 
-def book_on(day: date, ids_up_to: int) -> None:
-    """Let postings be of an earlier day, as if it had been then that they were booked."""
+def backdate_postings(day: date, ids_up_to: int) -> None:
+    """Move later postings up to this id to an earlier day."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
@@ -101,15 +101,15 @@ def book_on(day: date, ids_up_to: int) -> None:
         cursor.execute("ALTER TABLE accounts_posting ENABLE TRIGGER USER")
 
 
-def last_id() -> int:
+def last_posting_id() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(id) FROM accounts_posting")
         return int(cursor.fetchone()[0])
 
 
-def test_stored_and_computed_days_make_one_balance(ann: Customer) -> None:
+def test_stored_and_computed_days_add_up_to_the_same_balance(ann: Customer) -> None:
     monday = today() - timedelta(days=9)
-    book_on(monday, last_id())
+    backdate_postings(monday, last_posting_id())
     before = lines_of(monday)
     deposit(ann.id, Decimal(30))
     now = lines_of(today())
@@ -120,22 +120,22 @@ def test_stored_and_computed_days_make_one_balance(ann: Customer) -> None:
     assert lines_of(monday) == before
     assert lines_of(today()) == now
     assert trial_balance(monday - timedelta(days=1)).lines == []
-    book_on(today() - timedelta(days=2), last_id())
+    backdate_postings(today() - timedelta(days=2), last_posting_id())
     assert store_day_totals() == 2
     assert lines_of(today()) == now
     assert examine(TRADES).counts["kept_totals_are_their_postings"] == 0
 
 
-def test_a_stored_day_is_not_computed_again(ann: Customer) -> None:
-    book_on(today() - timedelta(days=9), last_id())
+def test_a_stored_day_is_not_recomputed(ann: Customer) -> None:
+    backdate_postings(today() - timedelta(days=9), last_posting_id())
     store_day_totals()
     with CaptureQueriesContext(connection) as captured:
         trial_balance(today() - timedelta(days=9))
     assert not [query for query in captured if "FROM accounts_posting AS posting" in query["sql"]]
 
 
-def test_days_wait_for_their_settlement_dates(ann: Customer) -> None:
-    book_on(today() - timedelta(days=9), last_id())
+def test_a_day_is_not_stored_until_its_postings_have_settlement_dates(ann: Customer) -> None:
+    backdate_postings(today() - timedelta(days=9), last_posting_id())
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         cursor.execute("UPDATE accounts_posting SET settles_on = NULL WHERE kind = 'buy'")
@@ -150,8 +150,8 @@ def test_an_empty_trial_balance_is_valid(db: None) -> None:
     assert (trial_balance(today()).lines, trial_balance(today()).is_zero, store_day_totals()) == ([], True, 0)
 
 
-def test_the_sweep_keeps_days(ann: Customer) -> None:
-    book_on(today() - timedelta(days=9), last_id())
+def test_the_sweep_stores_day_totals(ann: Customer) -> None:
+    backdate_postings(today() - timedelta(days=9), last_posting_id())
     schedule.WORK[schedule.KEEP]("")
     assert DayTotal.objects.exists()
 
@@ -172,7 +172,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("rule", "plant"), PLANTED)
 def test_each_rule_finds_its_violation(ann: Customer, rule: str, plant: str) -> None:
-    book_on(today() - timedelta(days=9), last_id())
+    backdate_postings(today() - timedelta(days=9), last_posting_id())
     store_day_totals()
     assert not examine(TRADES).counts[rule]
     lift_guarantees()
@@ -182,22 +182,22 @@ def test_each_rule_finds_its_violation(ann: Customer, rule: str, plant: str) -> 
     assert examine(TRADES).counts[rule]
 
 
-def test_all_rules_hold_where_all_is_right(ann: Customer) -> None:
+def test_all_rules_hold_for_correct_books(ann: Customer) -> None:
     store_day_totals()
     assert examine(BOOKS + TRADES).violations == []
 
 
-def test_the_command_prints_it_and_says_whether_it_is_zero(ann: Customer) -> None:
-    told = StringIO()
-    call_command("trial_balance", "--json", stdout=told)
-    shown: dict[str, Any] = json.loads(told.getvalue())
+def test_the_command_prints_the_balance_and_fails_if_it_is_not_zero(ann: Customer) -> None:
+    output = StringIO()
+    call_command("trial_balance", "--json", stdout=output)
+    shown: dict[str, Any] = json.loads(output.getvalue())
     assert (shown["isZero"], shown["reserve"], shown["day"]) == (True, "646.4800", today().isoformat())
     assert {"account": "paying_agent", "part": "", "title": "Paying agent", "debit": "1.5000", "credit": None} in shown[
         "lines"
     ]
-    told = StringIO()
-    call_command("trial_balance", "--day", "2026-01-01", stdout=told)
-    assert "Total" in told.getvalue()
-    PostingFactory.create(customer=ann, change=1, total=5)  # a running total that makes no sense
+    output = StringIO()
+    call_command("trial_balance", "--day", "2026-01-01", stdout=output)
+    assert "Total" in output.getvalue()
+    PostingFactory.create(customer=ann, change=1, total=5)  # a wrong running total
     with pytest.raises(SystemExit):
-        call_command("trial_balance", stdout=told)
+        call_command("trial_balance", stdout=output)

@@ -1,4 +1,4 @@
-"""A lane's turn: what it settles, claims and sends to the exchange."""
+"""A lane's turn settles reports, claims the next trades and sends them to the exchange."""
 
 from decimal import Decimal
 from typing import Any
@@ -57,11 +57,16 @@ def test_a_filled_buy_takes_cash_and_adds_shares_at_the_average_price(alice: Cus
     assert (trade.status, trade.price, trade.amount) == (Status.FILLED, 130, 650)
     assert balance(alice) == (350, 0)
     assert position(alice) == (15, 0, 110)
-    assert [(p.ticker, p.kind, p.change, p.total) for p in Posting.objects.filter(cause=trade.id).order_by("id")] == [
+    assert [
+        (posting.ticker, posting.kind, posting.change, posting.total)
+        for posting in Posting.objects.filter(cause=trade.id).order_by("id")
+    ] == [
         ("", "buy", -650, 350),
         ("AAPL", "buy", 5, 15),
     ]
-    assert [(m.from_status, m.to_status) for m in StatusChange.objects.filter(trade=trade).order_by("id")] == [
+    assert [
+        (change.from_status, change.to_status) for change in StatusChange.objects.filter(trade=trade).order_by("id")
+    ] == [
         ("", "PLACED"),
         ("PLACED", "IN PROGRESS"),
         ("IN PROGRESS", "FILLED"),
@@ -89,7 +94,7 @@ def test_a_rejected_trade_releases_its_hold_and_posts_nothing(alice: Customer) -
     assert not Posting.objects.filter(cause=trade.id).exists()
 
 
-def test_a_reason_that_we_do_not_know_is_an_exchange_error_and_its_words_are_kept(alice: Customer) -> None:
+def test_an_unknown_reason_code_is_an_exchange_error_and_its_text_is_kept(alice: Customer) -> None:
     trade = place(alice)
     claim(alice)
     send_report(trade, Status.REJECTED, reasonCode="solar_flare", reason="The sun did it.")
@@ -99,7 +104,7 @@ def test_a_reason_that_we_do_not_know_is_an_exchange_error_and_its_words_are_kep
     assert StatusChange.objects.get(trade=trade, to_status="REJECTED").reason == "The sun did it."
 
 
-def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_one_before(alice: Customer) -> None:
+def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_previous_one(alice: Customer) -> None:
     first, second, third = place(alice), place(alice), place(alice)
     assert claim(alice) == [first]
     assert claim(alice) == []
@@ -109,25 +114,25 @@ def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_one_befor
     assert claim(alice) == [third]
 
 
-def test_a_buy_without_cash_is_rejected_without_the_exchange(exchange: StandInExchange, db: None) -> None:
-    poor = open_account("poor@example.com", Decimal("100"))
-    receive_shares(poor, "AAPL", 1, Decimal("100"))
-    trade = place(poor)
+def test_a_buy_without_cash_is_rejected_without_asking_the_exchange(exchange: StandInExchange, db: None) -> None:
+    customer = open_account("poor@example.com", Decimal("100"))
+    receive_shares(customer, "AAPL", 1, Decimal("100"))
+    trade = place(customer)
     before = len(exchange.record())
-    take_turn([poor.id], "test")
+    take_turn([customer.id], "test")
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_FUNDS)
     assert len(exchange.record()) == before
 
 
 def test_a_sell_of_more_than_is_held_is_rejected_and_the_next_is_claimed(alice: Customer) -> None:
-    too_many, fine = place(alice, "SELL", 11), place(alice, "SELL", 10)
-    assert claim(alice) == [fine]
+    too_many, sellable = place(alice, "SELL", 11), place(alice, "SELL", 10)
+    assert claim(alice) == [sellable]
     too_many.refresh_from_db()
     assert (too_many.status, too_many.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_SHARES)
 
 
-def test_customers_with_only_rejections_are_rung_for_again(
+def test_a_customer_with_more_rejections_than_a_turn_takes_is_rung_for_again(
     alice: Customer, django_capture_on_commit_callbacks: Any
 ) -> None:
     trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
@@ -135,11 +140,11 @@ def test_customers_with_only_rejections_are_rung_for_again(
         claim(alice)
     assert len([call for call in rings if "ring" in call.__qualname__]) == 1
     claim(alice)
-    assert {t.status for t in Trade.objects.filter(pk__in=[t.pk for t in trades])} == {Status.REJECTED}
+    assert {trade.status for trade in Trade.objects.filter(pk__in=[trade.pk for trade in trades])} == {Status.REJECTED}
 
 
-def _read_again_what_every_turn_shares() -> None:
-    """Read what a process reads every second or so whoever trades, so that no turn that is counted has to."""
+def _refresh_caches() -> None:
+    """Refresh market, controls and fees, so that a turn whose statements are counted does not have to."""
     market.forget()
     controls.forget()
     fees.expire()
@@ -148,42 +153,42 @@ def _read_again_what_every_turn_shares() -> None:
     fees.schedule()
 
 
-def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(
+def test_a_turn_needs_the_same_number_of_statements_for_one_customer_as_for_many(
     django_assert_num_queries: Any, db: None
 ) -> None:
-    def turn_of(count: int, label: str) -> int:
+    def count_statements(count: int, label: str) -> int:
         from django.db import connection
         from django.test.utils import CaptureQueriesContext
 
-        people = [open_account(f"{label}{n}@example.com", Decimal(1000)) for n in range(count)]
-        trades = [place(person) for person in people]
-        claim(*people)
-        for trade, person in zip(trades, people, strict=True):
+        customers = [open_account(f"{label}{n}@example.com", Decimal(1000)) for n in range(count)]
+        trades = [place(customer) for customer in customers]
+        claim(*customers)
+        for trade, customer in zip(trades, customers, strict=True):
             send_report(trade, Status.FILLED, Decimal(10))
-            place(person)
-        _read_again_what_every_turn_shares()
+            place(customer)
+        _refresh_caches()
         with CaptureQueriesContext(connection) as statements:
-            assert len(claim(*people)) == count
+            assert len(claim(*customers)) == count
         return len(statements)
 
-    assert turn_of(1, "one") == turn_of(12, "many")
+    assert count_statements(1, "one") == count_statements(12, "many")
 
 
-def test_the_exchange_gets_the_frozen_terms(exchange: StandInExchange, alice: Customer) -> None:
+def test_the_exchange_gets_the_trades_terms(exchange: StandInExchange, alice: Customer) -> None:
     trade = place(alice, "BUY", 2)
     take_turn([alice.id], "test")
-    entry = next(e for e in exchange.record() if e["tradeId"] == str(trade.id))
+    entry = next(row for row in exchange.record() if row["tradeId"] == str(trade.id))
     assert (entry["stockTicker"], entry["type"], entry["quantity"], entry["status"]) == ("AAPL", "BUY", 2, "ACCEPTED")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_customers_fault_does_not_stop_anothers_turn(
+def test_an_error_for_one_customer_does_not_stop_anothers_turn(
     exchange: StandInExchange, alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trades import turn
 
     place(alice)
-    mine = place(bob)
+    bobs = place(bob)
     hold = turn.hold
 
     def fail_for_alice(account: Any, trade: Any) -> None:
@@ -193,8 +198,8 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
 
     monkeypatch.setattr(turn, "hold", fail_for_alice)
     take_turn([alice.id, bob.id], "test")
-    mine.refresh_from_db()
-    assert mine.status == Status.IN_PROGRESS
+    bobs.refresh_from_db()
+    assert bobs.status == Status.IN_PROGRESS
 
 
 @pytest.mark.parametrize(
@@ -245,26 +250,26 @@ def test_text_that_the_database_refuses_does_not_stop_a_turn(alice: Customer, te
 
 
 @pytest.mark.parametrize(
-    ("then", "outcome"),
+    ("later_report", "outcome"),
     [
         ({"status": Status.FILLED, "price": Decimal(100), "executionId": "another"}, Outcome.AGREES),
         ({"status": Status.FILLED, "price": Decimal(101)}, Outcome.CONTRADICTS),
         ({"status": Status.REJECTED}, Outcome.CONTRADICTS),
     ],
 )
-def test_a_final_trade_ignores_later_reports(alice: Customer, then: dict, outcome: str) -> None:
+def test_a_final_trade_ignores_later_reports(alice: Customer, later_report: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     books = balance(alice), position(alice), Posting.objects.count()
-    send_report(trade, **then)
+    send_report(trade, **later_report)
     claim(alice)
     assert Report.objects.filter(trade_id=trade.id).latest("id").outcome == outcome
     assert (balance(alice), position(alice), Posting.objects.count()) == books
 
 
-def test_contradicting_reports_in_one_turn_settle_once_and_the_first_stands(alice: Customer) -> None:
+def test_of_contradicting_reports_in_one_turn_the_first_is_settled(alice: Customer) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
@@ -272,7 +277,10 @@ def test_contradicting_reports_in_one_turn_settle_once_and_the_first_stands(alic
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
-    assert [r.outcome for r in Report.objects.filter(trade_id=trade.id).order_by("id")] == ["settled", "contradicts"]
+    assert [report.outcome for report in Report.objects.filter(trade_id=trade.id).order_by("id")] == [
+        "settled",
+        "contradicts",
+    ]
     assert balance(alice) == (700, 0)
 
 

@@ -21,35 +21,35 @@ class Refused(Exception):
     pass
 
 
-def test_one_at_a_time_and_few_wait() -> None:
+def test_one_runs_at_a_time_and_only_a_few_wait() -> None:
     work = Bounded(waiting_max=2, wait_seconds_max=20.0, refusal=Refused)
-    is_over, order = threading.Event(), list[int]()
+    may_finish, running = threading.Event(), list[int]()
 
     def take(number: int) -> str:
         try:
             with work.turn():
-                order.append(number)
-                assert is_over.wait(20)
+                running.append(number)
+                assert may_finish.wait(20)
                 return "done"
         except Refused:
             return "refused"
 
     with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(take, number) for number in range(6)]
-        while sum(each.done() for each in asked) < 3:
-            is_over.wait(0.01)
-        assert len(order) == 1
-        is_over.set()
-        assert sorted(each.result() for each in asked) == ["done"] * 3 + ["refused"] * 3
+        outcomes = [pool.submit(take, number) for number in range(6)]
+        while sum(outcome.done() for outcome in outcomes) < 3:
+            may_finish.wait(0.01)
+        assert len(running) == 1
+        may_finish.set()
+        assert sorted(outcome.result() for outcome in outcomes) == ["done"] * 3 + ["refused"] * 3
 
 
-def test_a_caller_has_one_place_and_returns_it() -> None:
+def test_a_caller_holds_one_place_and_gives_it_back() -> None:
     work = Bounded(waiting_max=5, wait_seconds_max=0.01, refusal=Refused)
     for _ in range(10):
         with ExitStack() as stack:
             stack.enter_context(work.turn("alice"))
-            for whose in ("alice", "bob"):  # who has a place, and who gets no turn in time
-                with pytest.raises(Refused), work.turn(whose):
+            for caller in ("alice", "bob"):  # Alice already has a place; Bob gets no turn in time
+                with pytest.raises(Refused), work.turn(caller):
                     pytest.fail("two at once")
 
 
@@ -57,7 +57,7 @@ def niceness() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-def test_passwords_are_hashed_while_others_leave_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passwords_are_hashed_at_low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Argon2PasswordHasher, "encode", lambda *_: str(niceness()))
     monkeypatch.setattr(Argon2PasswordHasher, "verify", lambda *_: niceness() == LOW_PRIORITY)
     before = niceness()
@@ -67,7 +67,7 @@ def test_passwords_are_hashed_while_others_leave_a_core(monkeypatch: pytest.Monk
     assert niceness() == before < LOW_PRIORITY
 
 
-def test_a_customer_has_a_number_of_documents_made_in_a_minute(settings: Any) -> None:
+def test_a_customer_can_have_a_limited_number_of_documents_made_per_minute(settings: Any) -> None:
     settings.DOCUMENTS_A_MINUTE = 3
     rate_limits.reset()
     with time_machine.travel(datetime(2031, 3, 3, 12, tzinfo=UTC), tick=False) as clock:
@@ -75,7 +75,7 @@ def test_a_customer_has_a_number_of_documents_made_in_a_minute(settings: Any) ->
             with turn(1):
                 pass
         with pytest.raises(DocumentLimitReached), turn(1):
-            pytest.fail("the fourth")
+            pytest.fail("the fourth document was made")
         with turn(2):
             pass
         clock.shift(120)
@@ -83,19 +83,19 @@ def test_a_customer_has_a_number_of_documents_made_in_a_minute(settings: Any) ->
             pass
 
 
-LONG = [pdf.Table([["Time", "Amount"], *[[f"{n}", f"${n:,}.00"] for n in range(1000)]], [1, 1], 1)]
+LONG_TABLE = [pdf.Table([["Time", "Amount"], *[[f"{n}", f"${n:,}.00"] for n in range(1000)]], [1, 1], 1)]
 
 
-def test_a_customer_has_one_document_made_at_a_time_and_others_have_theirs() -> None:
-    def ask(whose: int) -> bytes | None:
+def test_each_customer_can_have_one_document_made_at_a_time() -> None:
+    def make_document(customer_id: int) -> bytes | None:
         try:
-            with making.turn(whose):
-                return pdf.document("Statement", "November", LONG, "USD")
+            with making.turn(customer_id):
+                return pdf.document("Statement", "November", LONG_TABLE, "USD")
         except TooManyDocuments:
             return None
 
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(ask, [1, 1, 1, 2]))
-    assert [document is not None for document in made].count(True) == 2
-    assert made[3] is not None
-    assert made[3].startswith(b"%PDF")
+        documents = list(pool.map(make_document, [1, 1, 1, 2]))
+    assert [document is not None for document in documents].count(True) == 2
+    assert documents[3] is not None
+    assert documents[3].startswith(b"%PDF")

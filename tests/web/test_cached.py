@@ -10,7 +10,7 @@ from web.cached import Cached, CachedByKey
 
 
 class Source:
-    """Counts how often it is read; fails or waits when told to."""
+    """Counts how often it is read. Fails with `error` if that is set, and waits for `may_answer`."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -31,14 +31,14 @@ def source() -> Source:
     return Source()
 
 
-def test_a_value_is_read_again_only_when_it_is_too_old(source: Source) -> None:
+def test_a_value_is_read_again_only_after_it_expires(source: Source) -> None:
     cached = Cached(source.read, 60)
     assert [cached.get(), cached.get(), cached.get(seconds=0), cached.get()] == [1, 1, 2, 2]
     cached.expire()
     assert cached.get() == 3
 
 
-def test_an_old_value_serves_while_its_source_fails_as_expected(source: Source) -> None:
+def test_an_old_value_is_returned_while_its_source_fails_as_expected(source: Source) -> None:
     cached = Cached(source.read, 60, stale_after=(TimeoutError,))
     source.error = TimeoutError()
     with pytest.raises(TimeoutError):
@@ -48,14 +48,14 @@ def test_an_old_value_serves_while_its_source_fails_as_expected(source: Source) 
     source.error = TimeoutError()
     cached.expire()
     assert [cached.get(), cached.get()] == [2, 2]
-    assert source.reads == 3, "a source that failed is left alone for as long as a value is kept"
+    assert source.reads == 3, "after a failure the source isn't read again until the value would have expired"
     source.error = ValueError()
     cached.expire()
     with pytest.raises(ValueError):
         cached.get()
 
 
-def test_with_an_initial_value_nobody_waits_for_anothers_read(source: Source) -> None:
+def test_with_an_initial_value_no_thread_waits_for_anothers_read(source: Source) -> None:
     source.may_answer.clear()
     cached = Cached(source.read, 60, initial=0)
     reader = threading.Thread(target=cached.get)
@@ -71,24 +71,24 @@ def test_with_an_initial_value_nobody_waits_for_anothers_read(source: Source) ->
 def test_without_an_initial_value_threads_wait_and_only_one_reads(source: Source) -> None:
     source.may_answer.clear()
     cached = Cached(source.read, 60)
-    found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(cached.get())) for _ in range(8)]
+    values: list[int] = []
+    threads = [threading.Thread(target=lambda: values.append(cached.get())) for _ in range(8)]
     for thread in threads:
         thread.start()
     source.may_answer.set()
     for thread in threads:
         thread.join()
-    assert (found, source.reads) == ([1] * 8, 1)
+    assert (values, source.reads) == ([1] * 8, 1)
 
 
-def test_keys_are_kept_apart_and_their_number_is_bounded(source: Source) -> None:
+def test_each_key_has_its_own_value_and_the_number_of_keys_is_limited(source: Source) -> None:
     cached = CachedByKey(source.read, 60, keys_max=2)
     assert [cached.get("a"), cached.get("b"), cached.get("a")] == [1, 2, 1]
     assert cached.get("c") == 3
-    assert cached.get("a") == 4, "the third key made room by forgetting the others"
+    assert cached.get("a") == 4, "adding the third key evicted the other two"
 
 
-def test_a_backoff_lasts_for_its_time_and_can_be_ended() -> None:
+def test_a_backoff_ends_after_its_time_or_when_it_is_stopped() -> None:
     backoff = Backoff(60)
     assert not backoff.is_active
     backoff.start()

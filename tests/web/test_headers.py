@@ -13,15 +13,15 @@ from tests.lasting import lasting
 from tests.security.routes import routes
 from web.headers import DefaultHeaders
 
-SOMETHING = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 VALUES = {"ticker": "AAPL", "symbol": "AAPL", "delivery_id": "1", "year": "2026", "month": "1", "activity_type": "FILL"}
 OFFICE = ["/admin/", "/admin/login/", "/admin/accounts/customer/", "/admin/accounts/customer/export/", "/admin/nothing"]
 
 
 def addresses() -> list[str]:
-    """Every address that answers GET, of pages and of APIs."""
-    found = [route for route in routes() if "GET" in route.methods]
-    return sorted({route.to(**dict.fromkeys(route.parameters, SOMETHING) | VALUES) for route in found})
+    """Return every address of pages and APIs that accepts GET."""
+    readable = [route for route in routes() if "GET" in route.methods]
+    return sorted({route.to(**dict.fromkeys(route.parameters, UNKNOWN_ID) | VALUES) for route in readable})
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +33,18 @@ def alice(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 @pytest.mark.django_db
 @pytest.mark.usefixtures("static_files", "exchange")
 @pytest.mark.parametrize("path", [*addresses(), *OFFICE, "/nowhere"])
-def test_no_cache_keeps_an_answer_and_each_has_its_requests_id(
+def test_no_response_is_cached_and_each_has_a_request_id(
     alice: Customer, api_of: Callable[..., Client], path: str
 ) -> None:
     signed_in = api_of(alice)
     signed_in.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
     for client in (signed_in, Client()):
-        answer = client.get(path)
-        assert "no-store" in answer.headers["Cache-Control"]
-        assert len(answer.headers["X-Request-ID"]) >= 8
+        response = client.get(path)
+        assert "no-store" in response.headers["Cache-Control"]
+        assert len(response.headers["X-Request-ID"]) >= 8
 
 
-def answered(status: int, **headers: str) -> HttpResponse:
+def response_with(status: int, **headers: str) -> HttpResponse:
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=status, headers=headers)
 
@@ -53,10 +53,10 @@ def answered(status: int, **headers: str) -> HttpResponse:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retryable_errors_have_retry_after(status: int) -> None:
-    assert answered(status).headers["Retry-After"] == "2"
-    assert answered(status, **{"Retry-After": "60"}).headers["Retry-After"] == "60"
+    assert response_with(status).headers["Retry-After"] == "2"
+    assert response_with(status, **{"Retry-After": "60"}).headers["Retry-After"] == "60"
 
 
 def test_other_responses_have_no_retry_after() -> None:
-    assert "Retry-After" not in answered(200).headers
-    assert answered(200, **{"Cache-Control": "max-age=60"}).headers["Cache-Control"] == "max-age=60"
+    assert "Retry-After" not in response_with(200).headers
+    assert response_with(200, **{"Cache-Control": "max-age=60"}).headers["Cache-Control"] == "max-age=60"

@@ -18,20 +18,20 @@ from web import http
 from web.http import Client, NoAnswer, PinnedClient
 
 SECONDS_MAX = 0.6
-LATE_SECONDS_MAX = 0.4  # what a busy machine adds
-Act = Callable[[socket.socket, threading.Event], None]
+LATE_SECONDS_MAX = 0.4  # the most that a busy machine adds
+Behavior = Callable[[socket.socket, threading.Event], None]
 
 
 class Server:
-    """Does the same with every connection."""
+    """A TCP server that does the same with every connection."""
 
-    def __init__(self, act: Act, context: ssl.SSLContext | None = None) -> None:
-        self.ended, self.asked = threading.Event(), 0
+    def __init__(self, act: Behavior, context: ssl.SSLContext | None = None) -> None:
+        self.ended, self.connections = threading.Event(), 0
         server = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                server.asked += 1
+                server.connections += 1
                 with contextlib.suppress(OSError):
                     sock = context.wrap_socket(self.request, server_side=True) if context else self.request
                     act(sock, server.ended)
@@ -58,7 +58,7 @@ class Server:
 def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def serve(act: Act, context: ssl.SSLContext | None = None) -> Server:
+    def serve(act: Behavior, context: ssl.SSLContext | None = None) -> Server:
         servers.append(Server(act, context))
         return servers[-1]
 
@@ -67,8 +67,8 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-def drip(before: bytes, piece: bytes) -> Act:
-    """Read the request and answer it byte by byte, for ever."""
+def drip(before: bytes, piece: bytes) -> Behavior:
+    """Read the request, send `before`, and then send `piece` again and again."""
 
     def act(sock: socket.socket, ended: threading.Event) -> None:
         sock.recv(65_536)
@@ -79,11 +79,11 @@ def drip(before: bytes, piece: bytes) -> Act:
     return act
 
 
-def keep(sock: socket.socket, ended: threading.Event) -> None:
+def never_answer(sock: socket.socket, ended: threading.Event) -> None:
     ended.wait(30)
 
 
-def answer(raw: bytes) -> Act:
+def respond(raw: bytes) -> Behavior:
     def act(sock: socket.socket, ended: threading.Event) -> None:
         while sock.recv(65_536):
             sock.sendall(raw)
@@ -92,8 +92,8 @@ def answer(raw: bytes) -> Act:
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"
-SLOW: dict[str, Act] = {
-    "never answers": keep,
+SLOW: dict[str, Behavior] = {
+    "never answers": never_answer,
     "drips the status line": drip(b"HTTP/1.1 200 ", b"O"),
     "drips one header": drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
     "drips headers": drip(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n"),
@@ -105,62 +105,60 @@ SLOW: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("act", SLOW.values(), ids=SLOW)
-def test_a_server_that_is_slow_in_any_part_is_left_by_the_deadline(serve: Callable[..., Server], act: Act) -> None:
+def test_a_call_ends_at_its_deadline_whichever_part_is_slow(serve: Callable[..., Server], act: Behavior) -> None:
     server, client = serve(act), Client()
     pinned = PinnedClient(server.url, "127.0.0.1")
     for call in (partial(client.call, "GET", server.url), partial(pinned.call, "GET", body_bytes_max=1)):
-        began = time.monotonic()
+        started_at = time.monotonic()
         with pytest.raises(NoAnswer):
             call(seconds_max=SECONDS_MAX)
-        assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
-    assert server.asked == 2, "nothing is repeated"
+        assert time.monotonic() - started_at < SECONDS_MAX + LATE_SECONDS_MAX
+    assert server.connections == 2, "no call is repeated"
 
 
-def test_a_server_that_does_not_read_is_left(serve: Callable[..., Server]) -> None:
-    server, began = serve(keep), time.monotonic()
+def test_a_call_to_a_server_that_does_not_read_ends_at_its_deadline(serve: Callable[..., Server]) -> None:
+    server, started_at = serve(never_answer), time.monotonic()
     with pytest.raises(NoAnswer):
         Client().call("POST", server.url, seconds_max=SECONDS_MAX, body=b"x" * 50_000_000)
-    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+    assert time.monotonic() - started_at < SECONDS_MAX + LATE_SECONDS_MAX
 
 
-def test_a_handshake_that_never_ends_is_left(serve: Callable[..., Server]) -> None:
-    server, began = serve(drip(b"", b"\x16")), time.monotonic()
+def test_a_call_with_an_endless_handshake_ends_at_its_deadline(serve: Callable[..., Server]) -> None:
+    server, started_at = serve(drip(b"", b"\x16")), time.monotonic()
     with pytest.raises(NoAnswer):
         Client().call("GET", f"https://127.0.0.1:{server.port}/", seconds_max=SECONDS_MAX)
-    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+    assert time.monotonic() - started_at < SECONDS_MAX + LATE_SECONDS_MAX
 
 
-def test_a_name_server_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
+def test_a_call_ends_at_its_deadline_if_the_name_server_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
 
-    def never(*_: Any, **__: Any) -> Any:
-        gate.wait(30)
+    def never_resolve(*_: Any, **__: Any) -> Any:
+        is_over.wait(30)
         raise OSError
 
-    monkeypatch.setattr(http.socket, "getaddrinfo", never)
-    began = time.monotonic()
+    monkeypatch.setattr(http.socket, "getaddrinfo", never_resolve)
+    started_at = time.monotonic()
     with pytest.raises(NoAnswer):
         Client().call("GET", "http://slow.example/", seconds_max=SECONDS_MAX)
-    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
-    gate.set()
+    assert time.monotonic() - started_at < SECONDS_MAX + LATE_SECONDS_MAX
+    is_over.set()
 
 
 def test_every_address_of_a_name_is_tried(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
-    real = socket.getaddrinfo
+    server = serve(respond(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
+    real_getaddrinfo = socket.getaddrinfo
 
     def getaddrinfo(host: str, *args: Any, **more: Any) -> Any:
         hosts = ["127.0.0.2", "127.0.0.1"] if host == "name.example" else [host]
-        return [row for each in hosts for row in real(each, *args, **more)]
+        return [row for address in hosts for row in real_getaddrinfo(address, *args, **more)]
 
     monkeypatch.setattr(http.socket, "getaddrinfo", getaddrinfo)
     assert Client().call("GET", f"http://name.example:{server.port}/", seconds_max=5).body == b"{}"
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), BrokenPipeError(32, "broken"), OSError("other")])
-def test_a_server_that_resets_while_it_is_connected_to_gives_no_answer(
-    error: OSError, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_while_connecting_is_reported_as_no_answer(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise error
 
@@ -169,12 +167,12 @@ def test_a_server_that_resets_while_it_is_connected_to_gives_no_answer(
         Client().call("GET", "http://127.0.0.1:1/", seconds_max=1.0)
 
 
-def test_a_connection_serves_one_call_after_the_other(serve: Callable[..., Server]) -> None:
-    server, client = serve(answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nX-Y: z\r\n\r\n{}")), Client()
+def test_a_connection_is_reused_for_later_calls(serve: Callable[..., Server]) -> None:
+    server, client = serve(respond(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nX-Y: z\r\n\r\n{}")), Client()
     for _ in range(3):
-        got = client.call("GET", server.url, seconds_max=5)
-        assert (got.status, got.headers["x-y"], got.body) == (404, "z", b"{}")
-    assert server.asked == 1
+        response = client.call("GET", server.url, seconds_max=5)
+        assert (response.status, response.headers["x-y"], response.body) == (404, "z", b"{}")
+    assert server.connections == 1
     time.sleep(0.7)
     assert client.call("GET", server.url, seconds_max=0.5).status == 404, "a call has its own deadline"
 
@@ -182,25 +180,25 @@ def test_a_connection_serves_one_call_after_the_other(serve: Callable[..., Serve
 def test_a_pinned_client_keeps_its_connection_and_replaces_one_that_the_server_has_closed(
     serve: Callable[..., Server],
 ) -> None:
-    """The server answers twice, and closes the connection when it has read the third request."""
+    """The server answers two requests on a connection and closes it after reading the third."""
 
     def act(sock: socket.socket, ended: threading.Event) -> None:
-        for answered in range(3):
+        for number in range(3):
             request = sock.recv(65_536)
             while request and not request.endswith(b"{}"):
                 request += sock.recv(65_536)
-            if answered < 2:
+            if number < 2:
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     server = serve(act)
     client = PinnedClient(server.url, "127.0.0.1")
     assert [client.call("POST", seconds_max=5, body=b"{}").status for _ in range(6)] == [200] * 6
-    assert server.asked == 3
+    assert server.connections == 3
     client.close()
 
 
 @pytest.mark.parametrize(
-    ("raw", "asked"),
+    ("raw", "connections"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 1),
         (HEAD, 3),  # never sends its body
@@ -208,22 +206,22 @@ def test_a_pinned_client_keeps_its_connection_and_replaces_one_that_the_server_h
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 3),
     ],
 )
-def test_a_body_that_is_not_wanted_can_not_spoil_the_answer(
-    serve: Callable[..., Server], raw: bytes, asked: int
+def test_an_unwanted_body_does_not_spoil_the_response(
+    serve: Callable[..., Server], raw: bytes, connections: int
 ) -> None:
-    """A short one is read past, so that the connection can serve the next call."""
-    server = serve(answer(raw))
+    """A short body is read and discarded, so that the connection can be reused."""
+    server = serve(respond(raw))
     client = PinnedClient(server.url, "127.0.0.1")
     for _ in range(3):
         assert client.call("POST", seconds_max=SECONDS_MAX, body=b"{}").status == 200
-    assert server.asked == asked
+    assert server.connections == connections
     client.close()
 
 
-def test_redirects_are_answers(serve: Callable[..., Server]) -> None:
-    server = serve(answer(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
+def test_redirects_are_returned_and_not_followed(serve: Callable[..., Server]) -> None:
+    server = serve(respond(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
     assert Client().call("GET", server.url, seconds_max=5).status == 307
-    assert server.asked == 1
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -234,7 +232,7 @@ def test_redirects_are_answers(serve: Callable[..., Server]) -> None:
     ],
 )
 def test_a_body_is_read_up_to_a_limit(serve: Callable[..., Server], raw: bytes) -> None:
-    server, client = serve(answer(raw)), Client()
+    server, client = serve(respond(raw)), Client()
     assert client.call("GET", server.url, seconds_max=5, body_bytes_max=11).body == b"0123456789!"
     with pytest.raises(NoAnswer, match="longer than 10 bytes"):
         client.call("GET", server.url, seconds_max=5, body_bytes_max=10)
@@ -242,7 +240,7 @@ def test_a_body_is_read_up_to_a_limit(serve: Callable[..., Server], raw: bytes) 
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\x01\r\n\r\n", HEAD + b"half", b"HTTP/1.1 2"])
-def test_an_incomplete_response_is_no_response(serve: Callable[..., Server], raw: bytes) -> None:
+def test_an_incomplete_response_counts_as_no_answer(serve: Callable[..., Server], raw: bytes) -> None:
     def act(sock: socket.socket, ended: threading.Event) -> None:
         sock.recv(65_536)
         sock.sendall(raw)
@@ -251,14 +249,16 @@ def test_an_incomplete_response_is_no_response(serve: Callable[..., Server], raw
         Client().call("GET", serve(act).url, seconds_max=5)
 
 
-def test_a_closed_port_is_no_response() -> None:
+def test_a_closed_port_counts_as_no_answer() -> None:
     with pytest.raises(NoAnswer):
         Client().call("GET", "http://127.0.0.1:1/", seconds_max=5)
 
 
 @pytest.mark.process  # openssl makes a certificate
-def test_an_address_is_called_as_the_server_of_the_url(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """TLS proves the name, and the request carries it, although the connection goes to the address."""
+def test_a_pinned_call_verifies_and_sends_the_host_name_of_the_url(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """The connection goes to the pinned address; the certificate and the Host header are those of the URL's host."""
     certificate, key = tmp_path / "certificate", tmp_path / "key"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=name.example"
     subprocess.run(
@@ -268,12 +268,12 @@ def test_an_address_is_called_as_the_server_of_the_url(serve: Callable[..., Serv
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    heard: list[bytes] = []
+    requests: list[bytes] = []
 
     def act(sock: socket.socket, ended: threading.Event) -> None:
-        heard.append(b"")
-        while not heard[-1].endswith(b"{}"):
-            heard[-1] += sock.recv(65_536)
+        requests.append(b"")
+        while not requests[-1].endswith(b"{}"):
+            requests[-1] += sock.recv(65_536)
         sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     server = serve(act, context)
@@ -286,5 +286,5 @@ def test_an_address_is_called_as_the_server_of_the_url(serve: Callable[..., Serv
             PinnedClient(url.replace("name", "other"), "127.0.0.1").call("POST", seconds_max=5, body=b"{}")
     http.tls_context.cache_clear()
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
-    assert heard[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\n")
-    assert f"Host: name.example:{server.port}\r\n".encode() in heard[0]
+    assert requests[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\n")
+    assert f"Host: name.example:{server.port}\r\n".encode() in requests[0]

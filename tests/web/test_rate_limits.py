@@ -24,7 +24,7 @@ BODY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
 
 @pytest.fixture(autouse=True)
-def _awake() -> Iterator[None]:
+def _new_minute() -> Iterator[None]:
     """Begin without counts, in the first second of a minute, so that no test crosses into the next window."""
     rate_limits.reset()
     minute = int(time.time()) // 60 * 60
@@ -37,7 +37,7 @@ def place(client: Client) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_beyond_the_limit_a_customer_is_refused_before_any_effect(
+def test_a_request_beyond_the_limit_is_refused_before_any_effect(
     alice: Customer, bob: Customer, api_of: Callable[..., Client], settings: Any
 ) -> None:
     settings.ORDERS_A_MINUTE, settings.READS_A_MINUTE = 2, 3
@@ -49,11 +49,11 @@ def test_beyond_the_limit_a_customer_is_refused_before_any_effect(
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert Trade.objects.count() == before + 2
     reads = [api.get("/api/v1/balance") for _ in range(4)]
-    assert [answer.status_code for answer in reads] == [200, 200, 200, 429]
-    assert [answer["X-RateLimit-Remaining"] for answer in reads] == ["2", "1", "0", "0"]
-    assert {answer["X-RateLimit-Limit"] for answer in reads} == {"3"}
+    assert [response.status_code for response in reads] == [200, 200, 200, 429]
+    assert [response["X-RateLimit-Remaining"] for response in reads] == ["2", "1", "0", "0"]
+    assert {response["X-RateLimit-Limit"] for response in reads} == {"3"}
     assert api_of(alice).get("/api/v1/balance").status_code == 429, "all tokens of a customer count together"
-    assert api_of(bob).get("/api/v1/balance").status_code == 200, "another customer counts for himself"
+    assert api_of(bob).get("/api/v1/balance").status_code == 200, "each customer has their own count"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -61,17 +61,17 @@ def test_a_request_counts_in_proportion_to_its_work(
     alice: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.ORDERS_A_MINUTE = settings.READS_A_MINUTE = 1_000_000
-    api, left = api_of(alice), {True: 1_000_000, False: 1_000_000}
-    hook, _ = subscriptions.create(alice.id, "https://93.184.216.34/brokerage")
+    api, remaining = api_of(alice), {True: 1_000_000, False: 1_000_000}
+    webhook, _ = subscriptions.create(alice.id, "https://93.184.216.34/brokerage")
 
     def cost(method: str, path: str, body: Any = None) -> int:
         headers = {"Accept": "application/json"}
-        answer = api.generic(method, path, json.dumps(body), "application/json", headers=headers)
-        assert answer.status_code in {200, 202, 207}, answer.content
-        before, left[method == "GET"] = left[method == "GET"], int(answer["X-RateLimit-Remaining"])
-        return before - left[method == "GET"]
+        response = api.generic(method, path, json.dumps(body), "application/json", headers=headers)
+        assert response.status_code in {200, 202, 207}, response.content
+        before, remaining[method == "GET"] = remaining[method == "GET"], int(response["X-RateLimit-Remaining"])
+        return before - remaining[method == "GET"]
 
-    for name in ("trades", "postings", "lots", "gains", "events", f"webhooks/{hook.id}/deliveries"):
+    for name in ("trades", "postings", "lots", "gains", "events", f"webhooks/{webhook.id}/deliveries"):
         for limit, expected in ((1, 1), (100, 1), (101, 2), (500, 5)):
             assert cost("GET", f"/api/v1/{name}?limit={limit}") == expected, name
     assert cost("GET", "/api/v1/trades") == 1
@@ -79,31 +79,31 @@ def test_a_request_counts_in_proportion_to_its_work(
     assert cost("GET", "/alpaca/v2/orders") == 1
     for _ in range(4):
         place_trade(alice.id, "AAPL", "SELL", 1)
-    assert cost("POST", f"/api/v1/webhooks/{hook.id}/resend", {"after": "0"}) == 1
+    assert cost("POST", f"/api/v1/webhooks/{webhook.id}/resend", {"after": "0"}) == 1
     monkeypatch.setattr(drf, "PAGE_SIZE", 2)
-    assert cost("POST", f"/api/v1/webhooks/{hook.id}/resend", {"after": "0"}) == 4, "7 events"
+    assert cost("POST", f"/api/v1/webhooks/{webhook.id}/resend", {"after": "0"}) == 4, "7 events"
     assert cost("DELETE", "/alpaca/v2/orders") == 4
     PositionFactory.create(customer=alice, ticker="KO", quantity=1)
     place_trade(alice.id, "AAPL", "SELL", 1)
     assert cost("DELETE", "/alpaca/v2/positions?cancel_orders=true") == 2, "two positions, and one order"
 
 
-def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Client]) -> None:
+def test_every_response_says_how_many_requests_remain(bob: Customer, api_of: Callable[..., Client]) -> None:
     api = api_of(bob, ["read"])
-    for answer, status in [
+    for response, status in [
         (api.get("/api/v1/trades/00000000-0000-0000-0000-000000000000"), 404),
         (api.get("/api/v1/trades?limit=x"), 400),
         (place(api), 403),
     ]:
-        assert answer.status_code == status
-        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(answer.headers)
+        assert response.status_code == status
+        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(response.headers)
 
 
 def test_strangers_see_their_limit_and_are_limited_by_address(
     bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.STRANGERS_A_MINUTE = 5
-    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that no window ends during the test
     calls = [
         (lambda: Client().get("/api/v1/balance"), 401),
         (lambda: Client(headers={"Authorization": "Bearer brk_unknown"}).get("/api/v1/balance"), 401),
@@ -113,21 +113,21 @@ def test_strangers_see_their_limit_and_are_limited_by_address(
         (lambda: Client().get("/api/v1/balance"), 429),
     ]
     for n, (call, status) in enumerate(calls, 1):
-        answer = call()
-        assert answer.status_code == status, n
-        assert answer["X-RateLimit-Limit"] == "5"
-        assert answer["X-RateLimit-Remaining"] == str(max(0, 5 - n))
-        assert 0 <= int(answer["X-RateLimit-Reset"]) - time.time() <= 86_401
-    assert 1 <= int(answer["Retry-After"]) <= 86_400
-    known = api_of(bob).get("/api/v1/balance")
-    assert known.status_code == 200, "who has a token is not counted there"
-    assert known["X-RateLimit-Limit"] == str(settings.READS_A_MINUTE)
+        response = call()
+        assert response.status_code == status, n
+        assert response["X-RateLimit-Limit"] == "5"
+        assert response["X-RateLimit-Remaining"] == str(max(0, 5 - n))
+        assert 0 <= int(response["X-RateLimit-Reset"]) - time.time() <= 86_401
+    assert 1 <= int(response["Retry-After"]) <= 86_400
+    with_token = api_of(bob).get("/api/v1/balance")
+    assert with_token.status_code == 200, "requests with a token don't count against the address"
+    assert with_token["X-RateLimit-Limit"] == str(settings.READS_A_MINUTE)
     assert Client(REMOTE_ADDR="192.0.2.7").get("/api/v1/balance").status_code == 401
     refused = api_of(bob).put("/api/v1/balance")
     assert (refused.status_code, refused["X-RateLimit-Limit"]) == (405, str(settings.ORDERS_A_MINUTE))
 
 
-def test_a_customer_can_have_other_limits(bob: Customer, api_of: Callable[..., Client]) -> None:
+def test_a_customer_can_have_limits_of_their_own(bob: Customer, api_of: Callable[..., Client]) -> None:
     LimitsFactory.create(customer=bob, reads_a_minute=1)
     api = api_of(bob)
     assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
@@ -135,7 +135,9 @@ def test_a_customer_can_have_other_limits(bob: Customer, api_of: Callable[..., C
 
 
 @pytest.mark.usefixtures("static_files", "exchange")
-def test_pages_count_with_the_tokens(alice: Customer, api_of: Callable[..., Client], settings: Any) -> None:
+def test_pages_and_tokens_of_a_customer_count_together(
+    alice: Customer, api_of: Callable[..., Client], settings: Any
+) -> None:
     settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE = 3, 1
     page = Client()
     page.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
@@ -146,11 +148,11 @@ def test_pages_count_with_the_tokens(alice: Customer, api_of: Callable[..., Clie
     assert refused["Content-Type"].startswith("text/html")
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert api_of(alice).get("/api/v1/balance").status_code == 429
-    assert page.get("/healthz").status_code == 200, "what watches the process is not limited"
+    assert page.get("/healthz").status_code == 200, "health checks are not limited"
 
 
 @pytest.mark.usefixtures("static_files", "exchange")
-def test_pages_know_a_customers_own_limits(bob: Customer, settings: Any) -> None:
+def test_a_customers_own_limits_apply_to_pages(bob: Customer, settings: Any) -> None:
     LimitsFactory.create(customer=bob, reads_a_minute=1)
     page = Client()
     page.force_login(bob, "allauth.account.auth_backends.AuthenticationBackend")
@@ -162,12 +164,12 @@ def test_strangers_on_pages_are_limited_by_address(db: None, settings: Any) -> N
     settings.STRANGERS_A_MINUTE = 2
     forged = Client()
     forged.cookies[settings.SESSION_COOKIE_NAME] = "x" * 32
-    answers = [client.get("/account/login/") for client in (Client(), forged, Client())]
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    responses = [client.get("/account/login/") for client in (Client(), forged, Client())]
+    assert [response.status_code for response in responses] == [200, 200, 429]
     assert Client(REMOTE_ADDR="192.0.2.7").get("/account/login/").status_code == 200
 
 
-def test_without_the_store_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
+def test_without_the_cache_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
     settings.READS_A_MINUTE = 1
     settings.CACHE_URL = "redis://127.0.0.1:1/0"
     rate_limits.reset()
@@ -176,7 +178,7 @@ def test_without_the_store_nobody_is_limited(bob: Customer, api_of: Callable[...
     rate_limits.reset()
 
 
-def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_begins_anew_in_the_next_window(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     grant = tokens.find(tokens.issue(bob, "x").token)
     assert grant is not None
     monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 1)
@@ -187,10 +189,10 @@ def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Decimal(used.limit) > 0
 
 
-def test_far_from_the_limit_requests_need_no_call_and_are_counted_later(
+def test_far_from_the_limit_requests_are_counted_locally_and_added_later(
     bob: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.READS_A_MINUTE = 200  # of which a process counts two by itself
+    settings.READS_A_MINUTE = 200  # each process counts two of these locally before it asks the cache
     monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)
     grant = tokens.find(tokens.issue(bob, "x").token)
     assert grant is not None

@@ -12,12 +12,12 @@ from django.core.mail import EmailMessage
 from web.smtp import EmailBackend
 
 SECONDS_MAX = 0.6
-LATE_SECONDS_MAX = 0.4  # what a busy machine adds
-Talk = Callable[[socket.socket, threading.Event], None]
+LATE_SECONDS_MAX = 0.4  # the most that a busy machine adds
+Conversation = Callable[[socket.socket, threading.Event], None]
 
 
 def drip(sock: socket.socket, ended: threading.Event) -> None:
-    """A greeting without end: each read gets something in time."""
+    """Send a greeting that never ends, one byte at a time, so that no single read times out."""
     while not ended.wait(0.05):
         sock.sendall(b"2")
 
@@ -26,20 +26,20 @@ def hang(sock: socket.socket, ended: threading.Event) -> None:
     ended.wait(30)
 
 
-def answer_slowly(sock: socket.socket, ended: threading.Event) -> None:
-    """Every answer is in time, and all together are not."""
-    talk(sock, ended, 0.2)
+def reply_slowly(sock: socket.socket, ended: threading.Event) -> None:
+    """Send each reply in time, although together they take too long."""
+    converse(sock, ended, 0.2)
 
 
-def answer(sock: socket.socket, ended: threading.Event) -> None:
-    talk(sock, ended, 0)
+def reply(sock: socket.socket, ended: threading.Event) -> None:
+    converse(sock, ended, 0)
 
 
 def drip_after_content(sock: socket.socket, ended: threading.Event) -> None:
-    talk(sock, ended, 0, then=drip)
+    converse(sock, ended, 0, then=drip)
 
 
-def talk(sock: socket.socket, ended: threading.Event, pause: float, then: Talk | None = None) -> None:
+def converse(sock: socket.socket, ended: threading.Event, pause: float, then: Conversation | None = None) -> None:
     lines = sock.makefile("rb")
     sock.sendall(b"220 here\r\n")
     in_content = False
@@ -54,19 +54,19 @@ def talk(sock: socket.socket, ended: threading.Event, pause: float, then: Talk |
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Talk], EmailBackend]]:
+def serve() -> Iterator[Callable[[Conversation], EmailBackend]]:
     ended, listeners = threading.Event(), []
 
-    def run(listener: socket.socket, talk: Talk) -> None:
+    def run(listener: socket.socket, conversation: Conversation) -> None:
         with contextlib.suppress(OSError):
             sock, _ = listener.accept()
             with sock:
-                talk(sock, ended)
+                conversation(sock, ended)
 
-    def serve(talk: Talk) -> EmailBackend:
+    def serve(conversation: Conversation) -> EmailBackend:
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
-        threading.Thread(target=run, args=(listener, talk), daemon=True).start()
+        threading.Thread(target=run, args=(listener, conversation), daemon=True).start()
         return EmailBackend(host="localhost", port=listener.getsockname()[1], timeout=SECONDS_MAX)
 
     yield serve
@@ -75,19 +75,21 @@ def serve() -> Iterator[Callable[[Talk], EmailBackend]]:
         listener.close()
 
 
-@pytest.mark.parametrize("slow", [drip, hang, answer_slowly, drip_after_content])
-def test_a_slow_mail_server_is_left_by_the_deadline(serve: Callable[[Talk], EmailBackend], slow: Talk) -> None:
-    backend, began = serve(slow), time.monotonic()
+@pytest.mark.parametrize("slow", [drip, hang, reply_slowly, drip_after_content])
+def test_sending_through_a_slow_mail_server_ends_at_the_deadline(
+    serve: Callable[[Conversation], EmailBackend], slow: Conversation
+) -> None:
+    backend, started_at = serve(slow), time.monotonic()
     with pytest.raises(TimeoutError, match="took longer than"):
         backend.send_messages([EmailMessage("Hello", "Words.", "us@example.com", ["carol@example.com"])])
-    assert SECONDS_MAX <= time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+    assert SECONDS_MAX <= time.monotonic() - started_at < SECONDS_MAX + LATE_SECONDS_MAX
 
 
-def test_a_good_mail_server_takes_it(serve: Callable[[Talk], EmailBackend]) -> None:
-    assert serve(answer).send_messages([EmailMessage("Hello", "Words.", "us@example.com", ["carol@example.com"])]) == 1
+def test_a_working_mail_server_accepts_the_message(serve: Callable[[Conversation], EmailBackend]) -> None:
+    assert serve(reply).send_messages([EmailMessage("Hello", "Words.", "us@example.com", ["carol@example.com"])]) == 1
 
 
-def test_a_server_that_refuses_the_connection_is_told_as_it_is(serve: Callable[[Talk], EmailBackend]) -> None:
+def test_a_refused_connection_is_raised_as_such(serve: Callable[[Conversation], EmailBackend]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""Customers' webhook servers, good and bad, and how a test makes time pass."""
+"""Customers' webhook servers, working and broken, and functions that let time pass."""
 
 import socket
 import threading
@@ -17,15 +17,15 @@ from webhooks.models import Webhook
 
 
 class Receiver:
-    """A customer's server: it takes what is posted, and answers as it is told, hangs, or drips."""
+    """A customer's server that records requests and answers with `status`, hangs, or sends its response slowly."""
 
     def __init__(self) -> None:
         self.status = 200
         self.hangs = self.drips = False
         self.may_answer = threading.Event()
         self.may_answer.set()
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.connections = self.under_way = self.most_under_way = 0
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.connections = self.open_connections = self.open_connections_max = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -46,24 +46,24 @@ class Receiver:
 
     def _serve(self, client: socket.socket) -> None:
         with self._lock:
-            self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
+            self.open_connections += 1
+            self.open_connections_max = max(self.open_connections_max, self.open_connections)
         try:
             with client, suppress(OSError, ValueError):
                 file = client.makefile("rb")
                 while file.readline():
                     headers = dict(line.decode().rstrip().split(": ", 1) for line in iter(file.readline, b"\r\n"))
-                    self.got.append((headers, file.read(int(headers["Content-Length"]))))
+                    self.requests.append((headers, file.read(int(headers["Content-Length"]))))
                     self._answer(client)
         finally:
             with self._lock:
-                self.under_way -= 1
+                self.open_connections -= 1
 
     def _answer(self, client: socket.socket) -> None:
         if self.hangs:
             self._stopped.wait(60)
         self.may_answer.wait(60)
-        head = f"HTTP/1.1 {self.status} As Told\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n".encode()
+        head = f"HTTP/1.1 {self.status} As Set\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n".encode()
         if not self.drips:
             client.sendall(head + b"\r\n")
             return
@@ -75,7 +75,7 @@ class Receiver:
 
 @pytest.fixture
 def receivers(settings: Any) -> Iterator[Callable[[], Receiver]]:
-    """Starts customers' servers."""
+    """Provide a function that starts a customer's server."""
     settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = True
     started: list[Receiver] = []
 
@@ -95,25 +95,25 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 @pytest.fixture
 def deliver() -> Callable[[], int]:
-    """Delivers everything that is due, and tells how many deliveries were tried."""
+    """Provide a function that delivers everything that is due and returns the number of attempts."""
     deliverer = Deliverer()
     return lambda: deliverer.work(60)
 
 
-def webhook(customer: Customer, url: str, **more: Any) -> Webhook:
-    """A new webhook."""
+def create_webhook(customer: Customer, url: str, **more: Any) -> Webhook:
+    """Create a webhook."""
     return subscriptions.create(customer.id, url, **more)[0]
 
 
 def let_pauses_pass() -> None:
-    """Let the pauses of every receiver and delivery be over."""
+    """End the pauses of all webhooks and deliveries."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE webhooks_delivery SET next_at = now() - interval '1 s' WHERE next_at IS NOT NULL")
         cursor.execute("UPDATE webhooks_webhook SET retry_at = NULL, due_at = now() - interval '1 s'")
 
 
-def age(webhook: Webhook, seconds: float) -> None:
-    """Make it this much longer ago that a webhook began to fail."""
+def backdate_first_failure(webhook: Webhook, seconds: float) -> None:
+    """Move the time when a webhook began to fail this many seconds into the past."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE webhooks_webhook SET failing_since = failing_since - make_interval(secs => %s) WHERE id = %s",

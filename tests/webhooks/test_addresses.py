@@ -1,4 +1,4 @@
-"""Allowed webhook addresses: never in a private network, and only the deliverer resolves names."""
+"""Webhook addresses may not be in a private network, and only the deliverer resolves host names."""
 
 import socket
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Customer
-from tests.webhooks.conftest import Receiver, webhook
+from tests.webhooks.conftest import Receiver, create_webhook
 from webhooks import addresses, subscriptions
 from webhooks.models import Webhook
 
@@ -39,10 +39,10 @@ def test_public_addresses_are_recognized() -> None:
         "https://db.internal./", "https://printer.local/", "https://8.8.8.8:99999/",
     ],
 )  # fmt: skip
-def test_events_are_not_posted_to_these_urls(alice: Customer, api_of: Callable[..., Client], url: str) -> None:
-    answer = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
-    assert (answer.status_code, answer.json()["code"]) == (422, "address_refused")
-    assert answer.json()["errors"][0]["field"] == "url"
+def test_a_url_that_may_not_receive_events_is_refused(alice: Customer, api_of: Callable[..., Client], url: str) -> None:
+    response = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (422, "address_refused")
+    assert response.json()["errors"][0]["field"] == "url"
     assert not Webhook.objects.exists()
 
 
@@ -50,39 +50,39 @@ def test_events_are_not_posted_to_these_urls(alice: Customer, api_of: Callable[.
 def test_requests_never_resolve_host_names(
     alice: Customer, api_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name server that never answers would hold a web thread for as long as the look-up takes."""
-    asked: list[Any] = []
-    spelled_out = socket.getaddrinfo
+    """A name server that never answers would block a web thread for as long as the lookup takes."""
+    resolved: list[Any] = []
+    real_getaddrinfo = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
         if not flags & socket.AI_NUMERICHOST:
-            asked.append(host)
-        return spelled_out(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+            resolved.append(host)
+        return real_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    url = "https://hooks.slow-name-server.example/brokerage"
-    made = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
-    assert made.status_code == 201
+    url = "https://webhooks.slow-name-server.example/brokerage"
+    created = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
+    assert created.status_code == 201
     changed = api_of(alice).patch(
-        f"/api/v1/webhooks/{made.json()['webhookId']}", {"url": url + "/2"}, content_type="application/json"
+        f"/api/v1/webhooks/{created.json()['webhookId']}", {"url": url + "/2"}, content_type="application/json"
     )
     assert changed.status_code == 200
     page = Client()
     page.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
     assert page.post("/account/webhooks", {"url": url}).status_code == 200
-    assert set(asked) <= {"127.0.0.1"}, "the store of counts, and no name of a customer's"
+    assert set(resolved) <= {"127.0.0.1"}, "only Valkey's host is looked up, never a customer's"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_name_that_moves_inside_is_refused_when_it_is_called(
+def test_a_host_that_now_resolves_to_a_private_address_is_refused_at_delivery(
     alice: Customer, receiver: Receiver, settings: Any, deliver: Callable[[], int]
 ) -> None:
-    hook = webhook(alice, receiver.url)
+    webhook = create_webhook(alice, receiver.url)
     settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = False
     for host in ("127.0.0.1", "localhost.localdomain.example"):
-        Webhook.objects.filter(pk=hook.pk).update(url=f"https://{host}:{receiver.port}/")
-        delivery = subscriptions.send_test(hook)
+        Webhook.objects.filter(pk=webhook.pk).update(url=f"https://{host}:{receiver.port}/")
+        delivery = subscriptions.send_test(webhook)
         deliver()
         delivery.refresh_from_db()
         assert delivery.answer in {"The host is on a private network.", "The host can't be found."}
-    assert receiver.got == []
+    assert receiver.requests == []

@@ -1,4 +1,4 @@
-"""Webhooks: each event is posted, signed, until it is accepted."""
+"""Each event is signed and posted to the webhook until the receiver accepts it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,7 +16,7 @@ from accounts.models import Customer
 from feed.reader import Cursor
 from tests.factories import DeliveryFactory
 from tests.people import claim, send_report
-from tests.webhooks.conftest import Receiver, age, let_pauses_pass, webhook
+from tests.webhooks.conftest import Receiver, backdate_first_failure, create_webhook, let_pauses_pass
 from trades.models import Status
 from trades.place import place_trade
 from webhooks import subscriptions
@@ -28,22 +28,22 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Deliver = Callable[[], int]
 
 
-def one_event(customer: Customer) -> Delivery:
+def create_delivery(customer: Customer) -> Delivery:
     place_trade(customer.id, "AAPL", "BUY", 1)
     enter_events()
     return Delivery.objects.latest("id")
 
 
-def checked(hook: Webhook, got: tuple[dict[str, str], bytes]) -> dict[str, object]:
-    headers, body = got
-    verified: dict[str, object] = Signer(hook.secret).verify(body, {k.lower(): v for k, v in headers.items()})
+def verify(webhook: Webhook, request: tuple[dict[str, str], bytes]) -> dict[str, object]:
+    headers, body = request
+    verified: dict[str, object] = Signer(webhook.secret).verify(body, {k.lower(): v for k, v in headers.items()})
     return verified
 
 
 def test_each_event_is_posted_once_in_order_and_signed(
     alice: Customer, bob: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    hook = webhook(alice, receiver.url)
+    webhook = create_webhook(alice, receiver.url)
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice)
@@ -53,20 +53,20 @@ def test_each_event_is_posted_once_in_order_and_signed(
     assert enter_events() == 0
     assert deliver() == 3
     assert deliver() == 0
-    bodies = [checked(hook, got) for got in receiver.got]
-    assert [body["eventId"] for body in bodies] == [headers["webhook-id"] for headers, _ in receiver.got]
+    bodies = [verify(webhook, request) for request in receiver.requests]
+    assert [body["eventId"] for body in bodies] == [headers["webhook-id"] for headers, _ in receiver.requests]
     assert [body["type"] for body in bodies] == ["trade.placed", "trade.in_progress", "trade.filled"]
     assert {body["trade"]["tradeId"] for body in bodies} == {str(trade.id)}  # type: ignore[index]
     assert Delivery.objects.filter(delivered_at=None).count() == 0
-    assert receiver.connections == 1, "what goes to one receiver shares a connection"
+    assert receiver.connections == 1, "deliveries to one receiver share a connection"
 
 
 def test_failed_deliveries_are_retried_for_a_day_and_then_given_up(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    webhook(alice, receiver.url)
+    create_webhook(alice, receiver.url)
     receiver.status = 500
-    delivery = one_event(alice)
+    delivery = create_delivery(alice)
     waits = []
     for _ in range(len(PAUSES_SECONDS)):
         let_pauses_pass()
@@ -80,15 +80,15 @@ def test_failed_deliveries_are_retried_for_a_day_and_then_given_up(
     assert deliver() == 1
     delivery.refresh_from_db()
     assert (delivery.next_at, delivery.delivered_at, delivery.answer) == (None, None, "HTTP 500")
-    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
-    assert len(receiver.got) == len(PAUSES_SECONDS) + 1
+    assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
+    assert len(receiver.requests) == len(PAUSES_SECONDS) + 1
 
 
-def test_a_redirect_is_not_followed_and_a_later_answer_counts(
+def test_a_redirect_is_not_followed_and_the_delivery_is_retried(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    webhook(alice, receiver.url)
-    delivery = one_event(alice)
+    create_webhook(alice, receiver.url)
+    delivery = create_delivery(alice)
     receiver.status = 302
     deliver()
     delivery.refresh_from_db()
@@ -104,16 +104,16 @@ def test_a_redirect_is_not_followed_and_a_later_answer_counts(
 def test_deliveries_waiting_for_a_failed_receiver_use_no_attempt(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    webhook(alice, receiver.url)
+    create_webhook(alice, receiver.url)
     for _ in range(5):
         place_trade(alice.id, "AAPL", "BUY", 1)
     enter_events()
     receiver.status = 503
     for attempts in (1, 2, 3):
         let_pauses_pass()
-        assert deliver() == 1, "one tells that the receiver does not work; the others wait"
+        assert deliver() == 1, "one attempt shows that the receiver doesn't work; the other deliveries wait"
         assert sum(Delivery.objects.values_list("attempts", flat=True)) == attempts
-        assert deliver() == 0, "and it is left alone for a while"
+        assert deliver() == 0, "the receiver gets a pause"
     receiver.status = 200
     let_pauses_pass()
     assert deliver() == 5
@@ -121,24 +121,22 @@ def test_deliveries_waiting_for_a_failed_receiver_use_no_attempt(
 
 
 def test_a_clock_that_was_set_back_delays_no_delivery(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    """As after a failover: an hour ahead of the clock that counts now are an event, a lease, and a receiver's pause."""
-    hook = webhook(alice, receiver.url)
-    one_event(alice)
+    """After a failover, the times of events, leases and pauses can be hours ahead of the current clock."""
+    webhook = create_webhook(alice, receiver.url)
+    create_delivery(alice)
     ahead = timezone.now() + timedelta(hours=2)
     Delivery.objects.update(next_at=ahead)
     Webhook.objects.update(due_at=ahead, leased_until=ahead, retry_at=ahead)
     assert deliver() == 0
     bring_forward()
     assert deliver() == 1
-    hook.refresh_from_db()
-    assert (len(receiver.got), hook.leased_until, hook.retry_at) == (1, None, None)
+    webhook.refresh_from_db()
+    assert (len(receiver.requests), webhook.leased_until, webhook.retry_at) == (1, None, None)
 
 
-def test_a_pause_that_is_due_to_failures_is_not_cut_short(
-    alice: Customer, receiver: Receiver, deliver: Deliver
-) -> None:
-    webhook(alice, receiver.url)
-    one_event(alice)
+def test_a_pause_after_a_failure_is_not_cut_short(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+    create_webhook(alice, receiver.url)
+    create_delivery(alice)
     receiver.status = 500
     for _ in PAUSES_SECONDS:
         assert deliver() == 1
@@ -148,94 +146,98 @@ def test_a_pause_that_is_due_to_failures_is_not_cut_short(
         let_pauses_pass()
 
 
-def test_one_event_that_is_never_taken_holds_no_other_up(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    hook = webhook(alice, receiver.url)
-    one_event(alice)
+def test_an_event_that_is_never_accepted_delays_no_other(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+    webhook = create_webhook(alice, receiver.url)
+    create_delivery(alice)
     receiver.status = 422
     deliver()
     receiver.status = 200
-    second = one_event(alice)
+    second = create_delivery(alice)
     Webhook.objects.update(retry_at=None)
     assert deliver() == 1
     second.refresh_from_db()
-    hook.refresh_from_db()
+    webhook.refresh_from_db()
     assert second.delivered_at is not None
-    assert (hook.failures, hook.failing_since) == (0, None)
+    assert (webhook.failures, webhook.failing_since) == (0, None)
 
 
-def test_a_test_is_tried_once_and_there_is_one_at_a_time(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    hook = webhook(alice, receiver.url)
+def test_a_test_event_is_tried_once_and_only_one_can_wait(
+    alice: Customer, receiver: Receiver, deliver: Deliver
+) -> None:
+    webhook = create_webhook(alice, receiver.url)
     receiver.status = 500
-    delivery = subscriptions.send_test(hook)
+    delivery = subscriptions.send_test(webhook)
     for _ in range(50):
         with pytest.raises(subscriptions.AnotherTestWaits):
-            subscriptions.send_test(hook)
+            subscriptions.send_test(webhook)
     assert deliver() == 1
     delivery.refresh_from_db()
     assert (delivery.next_at, delivery.answer, Delivery.objects.count()) == (None, "HTTP 500", 1)
-    subscriptions.send_test(hook)
-    assert deliver() == 1, "it does not wait until the receiver's pause is over"
+    subscriptions.send_test(webhook)
+    assert deliver() == 1, "a test event doesn't wait for the end of the receiver's pause"
 
 
-def test_a_receiver_that_only_fails_is_failing_its_owner_is_told_and_it_is_tried_again(
+def test_the_owner_is_notified_when_a_receiver_keeps_failing_and_when_it_works_again(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    hook = webhook(alice, receiver.url)
+    webhook = create_webhook(alice, receiver.url)
     receiver.status = 500
-    one_event(alice)
+    create_delivery(alice)
     for _ in range(5):
         let_pauses_pass()
         deliver()
-    hook.refresh_from_db()
-    assert hook.status == Webhook.Status.ACTIVE, "not for a short while"
-    age(hook, 3601)
+    webhook.refresh_from_db()
+    assert webhook.status == Webhook.Status.ACTIVE, "it isn't marked as failing so soon"
+    backdate_first_failure(webhook, 3601)
     for _ in range(3):
         let_pauses_pass()
         deliver()
-    hook.refresh_from_db()
-    assert (hook.status, hook.status_reason) == (Webhook.Status.FAILING, "HTTP 500")
-    (told,) = mail.outbox
-    assert (told.to, told.subject) == ([alice.email], "Your webhook is failing")
-    assert receiver.url in told.body
-    assert receiver.url in told.alternatives[0][0], "as HTML, too"  # type: ignore[attr-defined]
+    webhook.refresh_from_db()
+    assert (webhook.status, webhook.status_reason) == (Webhook.Status.FAILING, "HTTP 500")
+    (message,) = mail.outbox
+    assert (message.to, message.subject) == ([alice.email], "Your webhook is failing")
+    assert receiver.url in message.body
+    assert receiver.url in message.alternatives[0][0], "as HTML, too"  # type: ignore[attr-defined]
     receiver.status = 200
     let_pauses_pass()
     assert deliver() == 1
-    hook.refresh_from_db()
-    assert (hook.status, hook.status_reason) == (Webhook.Status.ACTIVE, "")
+    webhook.refresh_from_db()
+    assert (webhook.status, webhook.status_reason) == (Webhook.Status.ACTIVE, "")
     assert [message.subject for message in mail.outbox] == ["Your webhook is failing", "Your webhook works again"]
 
 
-def test_410_ends_a_webhook(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    hook = webhook(alice, receiver.url)
+def test_a_webhook_that_answers_410_is_ended(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+    webhook = create_webhook(alice, receiver.url)
     receiver.status = 410
-    one_event(alice)
-    one_event(alice)
+    create_delivery(alice)
+    create_delivery(alice)
     deliver()
-    hook.refresh_from_db()
-    assert (hook.status, hook.status_reason) == (Webhook.Status.ENDED, "Your server answered 410 Gone.")
+    webhook.refresh_from_db()
+    assert (webhook.status, webhook.status_reason) == (Webhook.Status.ENDED, "Your server answered 410 Gone.")
     assert mail.outbox[0].subject == "Your webhook has ended"
     place_trade(alice.id, "AAPL", "BUY", 1)
     let_pauses_pass()
-    assert (enter_events(), deliver(), len(receiver.got)) == (0, 0, 1)
+    assert (enter_events(), deliver(), len(receiver.requests)) == (0, 0, 1)
     with pytest.raises(subscriptions.WebhookEnded):
-        subscriptions.resume(hook)
+        subscriptions.resume(webhook)
 
 
-def test_events_wait_while_it_is_paused_and_none_is_lost(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    hook = webhook(alice, receiver.url)
-    waiting = one_event(alice)
-    subscriptions.pause(hook)
+def test_events_wait_while_their_webhook_is_paused_and_none_is_lost(
+    alice: Customer, receiver: Receiver, deliver: Deliver
+) -> None:
+    webhook = create_webhook(alice, receiver.url)
+    waiting = create_delivery(alice)
+    subscriptions.pause(webhook)
     place_trade(alice.id, "AAPL", "BUY", 1)
     assert (enter_events(), deliver()) == (0, 0)
-    subscriptions.resume(hook)
+    subscriptions.resume(webhook)
     assert (enter_events(), deliver()) == (1, 2)
     waiting.refresh_from_db()
     assert waiting.delivered_at is not None
 
 
-def test_only_the_events_asked_for_are_posted(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    webhook(alice, receiver.url, events=["trade.filled"])
+def test_only_the_selected_event_types_are_posted(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+    create_webhook(alice, receiver.url, events=["trade.filled"])
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal("10"))
@@ -245,74 +247,80 @@ def test_only_the_events_asked_for_are_posted(alice: Customer, receiver: Receive
     assert Delivery.objects.get().type == "trade.filled"
 
 
-def test_a_secret_that_was_replaced_signs_for_a_while(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    old = webhook(alice, receiver.url)
+def test_a_replaced_secret_still_signs_during_the_overlap(
+    alice: Customer, receiver: Receiver, deliver: Deliver
+) -> None:
+    old = create_webhook(alice, receiver.url)
     new = subscriptions.rotate_secret(Webhook.objects.get(pk=old.pk), overlap_seconds=600)
     assert old.secret != new.secret
-    one_event(alice)
+    create_delivery(alice)
     deliver()
-    for hook in (old, new):
-        assert checked(hook, receiver.got[0])["type"] == "trade.placed"
+    for webhook in (old, new):
+        assert verify(webhook, receiver.requests[0])["type"] == "trade.placed"
     Webhook.objects.update(previous_secret_until=timezone.now() - timedelta(seconds=1))
-    one_event(alice)
+    create_delivery(alice)
     deliver()
-    assert checked(new, receiver.got[1])
+    assert verify(new, receiver.requests[1])
     with pytest.raises(WebhookVerificationError):
-        checked(old, receiver.got[1])
+        verify(old, receiver.requests[1])
 
 
-def test_no_secret_can_be_read_in_the_database(alice: Customer, receiver: Receiver) -> None:
-    hook = subscriptions.rotate_secret(webhook(alice, receiver.url))
+def test_secrets_are_encrypted_in_the_database(alice: Customer, receiver: Receiver) -> None:
+    webhook = subscriptions.rotate_secret(create_webhook(alice, receiver.url))
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_jsonb(w)::text FROM webhooks_webhook AS w")
-        kept = cursor.fetchone()[0]
-    assert "whsec_" not in kept
-    assert hook.secret.removeprefix("whsec_") not in kept
+        row = cursor.fetchone()[0]
+    assert "whsec_" not in row
+    assert webhook.secret.removeprefix("whsec_") not in row
 
 
-def test_sent_again_one_or_a_range(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_one_delivery_or_a_range_can_be_resent(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     place_trade(alice.id, "AAPL", "BUY", 1)
-    hook = webhook(alice, receiver.url)
-    first, second = one_event(alice), one_event(alice)
+    webhook = create_webhook(alice, receiver.url)
+    first, second = create_delivery(alice), create_delivery(alice)
     assert deliver() == 2
-    subscriptions.resend(hook, first)
+    subscriptions.resend(webhook, first)
     assert deliver() == 1
-    assert [headers["webhook-id"] for headers, _ in receiver.got] == [first.event_id, second.event_id, first.event_id]
-    events, following = subscriptions.find_range(hook, Cursor.parse(first.event_id))
-    subscriptions.resend_events(hook, events)
-    assert (len(events), following, deliver()) == (1, None, 1)
-    events, _ = subscriptions.find_range(hook, Cursor(0, 0), Cursor.parse(first.event_id))
-    subscriptions.resend_events(hook, events)
+    assert [headers["webhook-id"] for headers, _ in receiver.requests] == [
+        first.event_id,
+        second.event_id,
+        first.event_id,
+    ]
+    events, next_cursor = subscriptions.find_range(webhook, Cursor.parse(first.event_id))
+    subscriptions.resend_events(webhook, events)
+    assert (len(events), next_cursor, deliver()) == (1, None, 1)
+    events, _ = subscriptions.find_range(webhook, Cursor(0, 0), Cursor.parse(first.event_id))
+    subscriptions.resend_events(webhook, events)
     count = len(events)
-    assert (count, deliver()) == (1 + Delivery.objects.count() - 2, count), "also what came before the webhook"
+    assert (count, deliver()) == (1 + Delivery.objects.count() - 2, count), "including events older than the webhook"
     assert Delivery.objects.filter(delivered_at=None).count() == 0
 
 
-def test_a_webhook_ends_with_the_token_that_made_it(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_a_webhook_ends_with_the_token_that_created_it(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     ended, expired = tokens.issue(alice, "ended").grant, tokens.issue(alice, "expired").grant
-    webhook(alice, receiver.url, token_id=ended.id)
-    webhook(alice, receiver.url, token_id=expired.id)
-    one_event(alice)
+    create_webhook(alice, receiver.url, token_id=ended.id)
+    create_webhook(alice, receiver.url, token_id=expired.id)
+    create_delivery(alice)
     ended.delete()
     type(expired).objects.filter(pk=expired.pk).update(expires_at=timezone.now())
     place_trade(alice.id, "AAPL", "BUY", 1)
-    assert (enter_events(), deliver(), receiver.got) == (0, 0, [])
+    assert (enter_events(), deliver(), receiver.requests) == (0, 0, [])
     assert Webhook.objects.get().token_id == expired.id
 
 
 def test_nothing_is_posted_for_a_deactivated_customer(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
-    webhook(alice, receiver.url)
-    one_event(alice)
+    create_webhook(alice, receiver.url)
+    create_delivery(alice)
     Customer.objects.filter(pk=alice.pk).update(is_active=False)
     place_trade(alice.id, "AAPL", "BUY", 1)
-    assert (enter_events(), deliver(), receiver.got) == (0, 0, [])
+    assert (enter_events(), deliver(), receiver.requests) == (0, 0, [])
 
 
-def test_a_webhook_has_a_bound_on_what_waits_and_the_rest_stays_in_the_feed(
+def test_a_limited_number_of_deliveries_wait_and_further_events_stay_in_the_feed(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
-    hook = webhook(alice, receiver.url)
-    Delivery.objects.bulk_create(DeliveryFactory.build_batch(WAITING_MAX, webhook=hook))
+    webhook = create_webhook(alice, receiver.url)
+    Delivery.objects.bulk_create(DeliveryFactory.build_batch(WAITING_MAX, webhook=webhook))
     place_trade(alice.id, "AAPL", "BUY", 1)
     assert enter_events() == 0
     Webhook.objects.update(due_at=timezone.now())

@@ -12,7 +12,7 @@ from webhooks.post import Receiver
 
 @pytest.fixture
 def closing_port() -> Iterator[int]:
-    """A server that closes every connection as soon as something has been sent."""
+    """Run a server that closes every connection after the first bytes, and provide its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -43,8 +43,8 @@ def test_a_server_that_closes_the_connection(closing_port: int, settings: Any, s
     settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = True
     with Receiver(f"{scheme}://127.0.0.1:{closing_port}/") as receiver:
         for _ in range(2):
-            answer = receiver.post({}, b"{}")
-            assert (answer.status, answer.text) == (None, text)
+            response = receiver.post({}, b"{}")
+            assert (response.status, response.text) == (None, text)
 
 
 def test_a_server_that_refuses_the_connection(settings: Any) -> None:

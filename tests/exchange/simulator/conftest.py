@@ -92,16 +92,16 @@ class Exchange:
     ) -> Any:
         """Send a request; return the status and the body of the response."""
         data = json.dumps(body) if body is not None else raw
-        answer = self.http.request(
+        response = self.http.request(
             method,
             f"http://127.0.0.1:{self.port}{path}",
             body=data,
             headers={"Content-Type": "application/json"} | (headers or {}),
             timeout=timeout,
         )
-        assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["exchange-time"].endswith("Z")
-        return answer.status, json.loads(answer.data)
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["exchange-time"].endswith("Z")
+        return response.status, json.loads(response.data)
 
     def get(self, path: str) -> Any:
         status, body = self.call("GET", path)

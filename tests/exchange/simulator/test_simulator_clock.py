@@ -36,17 +36,17 @@ def seconds_ahead(text: str) -> Any:
 )  # fmt: skip
 def test_every_response_has_the_exchanges_time(exchange: Exchange, method: str, path: str) -> None:
     move(exchange, -20)
-    answer = exchange.http.request(method, f"http://127.0.0.1:{exchange.port}{path}")
-    assert -21 < seconds_ahead(answer.headers["exchange-time"]) < -18
-    assert len(answer.headers["exchange-time"]) == len("2026-11-22T14:30:00.000000Z")
-    date = parsedate_to_datetime(answer.headers["date"])
+    response = exchange.http.request(method, f"http://127.0.0.1:{exchange.port}{path}")
+    assert -21 < seconds_ahead(response.headers["exchange-time"]) < -18
+    assert len(response.headers["exchange-time"]) == len("2026-11-22T14:30:00.000000Z")
+    date = parsedate_to_datetime(response.headers["date"])
     assert -22 < (date - datetime.now(UTC)).total_seconds() < -18
 
 
 def test_the_time_of_a_response_precedes_its_data(exchange: Exchange) -> None:
     exchange.faults(answerDelayMs=1000)
-    answer = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
-    assert seconds_ahead(answer.headers["exchange-time"]) < -0.9
+    response = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
+    assert seconds_ahead(response.headers["exchange-time"]) < -0.9
 
 
 def test_the_clock_is_shown_and_reset(exchange: Exchange) -> None:
@@ -66,9 +66,9 @@ def test_the_clock_is_shown_and_reset(exchange: Exchange) -> None:
     ids=str,
 )  # fmt: skip
 def test_bad_offsets_change_nothing(exchange: Exchange, body: Any) -> None:
-    status, answer = exchange.call("PUT", "/v1/clock", body)
+    status, response = exchange.call("PUT", "/v1/clock", body)
     assert status == 422
-    assert answer["errors"]
+    assert response["errors"]
     assert exchange.get("/v1/clock")["offsetSeconds"] == 0
 
 

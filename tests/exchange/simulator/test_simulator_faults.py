@@ -90,13 +90,13 @@ def test_held_answers_come_after_the_trade_was_stored(
 ) -> None:
     exchange.faults(holdAnswerMs=1000)
     order = trade()
-    answers = []
-    caller = threading.Thread(target=lambda: answers.append(exchange.execute(broker.url, order)))
+    responses = []
+    caller = threading.Thread(target=lambda: responses.append(exchange.execute(broker.url, order)))
     caller.start()
     broker.wait(order["tradeId"])
-    assert not answers
+    assert not responses
     caller.join()
-    assert answers[0][0] == 202
+    assert responses[0][0] == 202
 
 
 def test_latency(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:

@@ -115,6 +115,6 @@ def test_the_data_of_60_positions_is_quick(exchange: Exchange) -> None:
     paths = [f"/v1/quotes?tickers={','.join(tickers)}", f"/v1/bars?tickers={','.join(tickers)}&points=78"]
     for path in paths:
         assert len(exchange.get(path)["results"]) == 60
-        began = time.monotonic()
+        started_at = time.monotonic()
         assert len(exchange.get(path)["results"]) == 60
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - started_at < 1

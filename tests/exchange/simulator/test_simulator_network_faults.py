@@ -18,10 +18,10 @@ PAGE = b"<html>"
 def raw_call(exchange: Exchange, path: str, method: str = "GET", seconds: float = 5.0) -> Any:
     """Return the pieces of a response, each with the seconds until it arrived, up to the end or the time limit."""
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=seconds) as connection:
-        began = time.monotonic()
+        started_at = time.monotonic()
         connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: exchange\r\nConnection: close\r\n\r\n".encode())
         pieces = []
-        while (seconds_left := seconds - (time.monotonic() - began)) > 0:
+        while (seconds_left := seconds - (time.monotonic() - started_at)) > 0:
             connection.settimeout(seconds_left)
             try:
                 piece = connection.recv(65536)
@@ -31,7 +31,7 @@ def raw_call(exchange: Exchange, path: str, method: str = "GET", seconds: float 
                 piece = b""
             if not piece:
                 break
-            pieces.append((time.monotonic() - began, piece))
+            pieces.append((time.monotonic() - started_at, piece))
         return pieces
 
 
@@ -61,9 +61,9 @@ def test_an_answer_that_drips_is_complete_in_the_end(exchange: Exchange) -> None
 
 def test_dripping_can_hit_one_path_alone(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs={"/v1/quotes": 100})
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert exchange.call("GET", "/v1/clock")[0] == 200
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - started_at < 1.0
     assert len(b"".join(piece for _, piece in raw_call(exchange, "/v1/quotes/AAPL", seconds=0.7))) <= 7
 
 
@@ -72,13 +72,13 @@ def test_the_longest_path_counts_and_a_method_can_be_named(
 ) -> None:
     exchange.faults(answerDelayMs={"/": 60_000, "/v1": 0, "POST /v1/trades": 700, "/v1/trades/": 0})
     order = trade()
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert exchange.execute(broker.url, order)[0] == 202
-    assert 0.7 <= time.monotonic() - began < 5
-    began = time.monotonic()
+    assert 0.7 <= time.monotonic() - started_at < 5
+    started_at = time.monotonic()
     assert exchange.record(order["tradeId"])[0] == 200
     assert exchange.call("GET", "/v1/trades")[0] == 200
-    assert time.monotonic() - began < 0.7
+    assert time.monotonic() - started_at < 0.7
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         exchange.call("GET", "/healthz", timeout=0.3)
 
@@ -130,8 +130,8 @@ def proxy_response(exchange: Exchange, path: str, kind: str, **faults: Any) -> A
     [("html404", 404, "text/html"), ("html502", 502, "text/html"), ("html200", 200, "text/html")],
 )
 def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any, content_type: str) -> None:
-    answer = proxy_response(exchange, "/v1/trades/anything", kind)
-    head, _, body = answer.partition(b"\r\n\r\n")
+    response = proxy_response(exchange, "/v1/trades/anything", kind)
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert content_type.encode() in head
     assert b"exchange-time" not in head.lower()
@@ -167,9 +167,9 @@ def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(
     exchange.faults(proxyAnswerRate={"POST /v1/trades": 1}, proxyAnswerKinds=["html404"], proxyPassRate=passed)
     order = trade()
     body = json.dumps({"callbackUrl": broker.url, "trades": [order]})
-    answer = exchange.http.request("POST", f"http://127.0.0.1:{exchange.port}/v1/trades", body=body)
-    assert answer.status == 404
-    assert answer.data.startswith(PAGE)
+    response = exchange.http.request("POST", f"http://127.0.0.1:{exchange.port}/v1/trades", body=body)
+    assert response.status == 404
+    assert response.data.startswith(PAGE)
     assert exchange.record(order["tradeId"])[0] == status
     if passed:
         assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
@@ -179,19 +179,19 @@ def test_connections_are_kept(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         for _ in range(3):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: exchange\r\n\r\n")
-            answer = b""
-            while b"ok" not in answer:
-                answer += connection.recv(65536)
-            assert answer.startswith(b"HTTP/1.1 200 ")
+            response = b""
+            while b"ok" not in response:
+                response += connection.recv(65536)
+            assert response.startswith(b"HTTP/1.1 200 ")
 
 
 def test_calls_sent_ahead_are_answered_in_order(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         connection.sendall(b"GET /v1/quotes/AAPL HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = b""
-        while b'"ok"' not in answer:
-            answer += connection.recv(65536)
-        assert answer.index(b"AAPL") < answer.index(b'"ok"')
+        response = b""
+        while b'"ok"' not in response:
+            response += connection.recv(65536)
+        assert response.index(b"AAPL") < response.index(b'"ok"')
 
 
 def test_invalid_http_is_refused_and_the_exchange_continues(exchange: Exchange) -> None:
@@ -199,10 +199,10 @@ def test_invalid_http_is_refused_and_the_exchange_continues(exchange: Exchange) 
         with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
             try:
                 connection.sendall(noise)
-                answer = connection.recv(65536)
-                assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
-                assert b"exchange-time: " in answer.lower()
-                assert b'"code":"not_http"' in answer
+                response = connection.recv(65536)
+                assert response[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+                assert b"exchange-time: " in response.lower()
+                assert b'"code":"not_http"' in response
             except OSError:
                 pass  # the exchange hung up before it had read everything
     assert exchange.get("/healthz") == {"status": "ok"}
@@ -217,9 +217,9 @@ def test_many_waiting_callers_do_not_hold_up_others(
     ]
     for caller in waiting:
         caller.start()
-    began = time.monotonic()
+    started_at = time.monotonic()
     assert exchange.get("/v1/quotes/AAPL")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - started_at < 2
     for caller in waiting:
         caller.join()
 

@@ -359,10 +359,10 @@ def test_a_trade_with_bad_terms_is_refused(exchange: Exchange, broker: Broker, c
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
 def test_a_bad_execute_is_422_and_names_the_field(exchange: Exchange, body: Any, field: str) -> None:
-    status, answer = exchange.call("POST", "/v1/trades", raw=json.dumps(body))
-    assert status == 422, answer
-    assert field in [error["field"] for error in answer["errors"]]
-    assert all(error["detail"] for error in answer["errors"])
+    status, response = exchange.call("POST", "/v1/trades", raw=json.dumps(body))
+    assert status == 422, response
+    assert field in [error["field"] for error in response["errors"]]
+    assert all(error["detail"] for error in response["errors"])
     assert exchange.record("t")[0] == 404
 
 

@@ -1,4 +1,4 @@
-"""Assertions that every REST API response must pass."""
+"""Requests to the REST API, and assertions about its responses."""
 
 import json
 import re
@@ -15,11 +15,11 @@ def post(client: Client, path: str, body: Any, **headers: str) -> Any:
     return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
 
 
-def assert_problem(answer: Any, status: int, code: str | None = None, *fields: str) -> dict[str, Any]:
+def assert_problem(response: Any, status: int, code: str | None = None, *fields: str) -> dict[str, Any]:
     """Assert that this is a problem response in our format, naming exactly these fields if given; return its body."""
-    assert answer.status_code == status, answer.content[:500]
-    assert answer["Content-Type"] == "application/problem+json"
-    body = json.loads(answer.content)
+    assert response.status_code == status, response.content[:500]
+    assert response["Content-Type"] == "application/problem+json"
+    body = json.loads(response.content)
     assert set(body) == {"type", "title", "status", "detail", "code", "errors"}
     assert body["status"] == status
     assert body["detail"]
