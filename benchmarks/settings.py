@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 STAGES = (
     *("limit", "placed", "settled", "slow", "latency", "lone"),  # in every run
-    *("footprint", "lanes", "start", "big", "peers", "soak", "bell"),  # once
+    *("footprint", "lanes", "start", "big", "peers", "soak", "bell", "lots"),  # once
 )
-OFF_BY_DEFAULT = {"soak", "bell"}
+OFF_BY_DEFAULT = {"soak", "bell", "lots"}
 
 
 class InvalidSetting(Exception):
@@ -49,6 +49,10 @@ class Settings:
     """QUEUED: trades that wait for the opening bell."""
     queued_customers: int = 100_000
     """QUEUED_CUSTOMERS who placed them."""
+    old_trades: int = 1_000_000
+    """OLD_TRADES whose lots are built."""
+    old_customers: int = 50_000
+    """OLD_CUSTOMERS who placed them."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
