@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0027_undated_postings'),
+        ('accounts', '0028_notice_places'),
     ]
 
     operations = [
