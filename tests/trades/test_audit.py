@@ -98,7 +98,7 @@ def report(name: str, change: str) -> str:
 def insert_status_change(name: str, from_status: str, to_status: str) -> str:
     return (
         "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id) "
-        f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '', 0)"
+        f"SELECT id, '{from_status}', '{to_status}', '', '', customer_id FROM trades_trade WHERE id = %({name})s"
     )
 
 
