@@ -159,6 +159,7 @@ class Statement:
     unsettled: list[UnsettledItem]
     gains: dict[bool, Totals]  # short under False, long under True
     gains_of_year: dict[bool, Totals]
+    last_known: list[str]  # stocks that are no longer listed, valued at their last known prices
 
     @property
     def opening_value(self) -> Decimal | None:
@@ -178,7 +179,12 @@ class Statement:
         if not self.is_final:
             return "The closing prices of the month are not stored yet. Look again later."
         missing = [line.ticker for line in self.shares if None in (line.opening_value, line.closing_value)]
-        return f"No closing price is known for {', '.join(missing)}, so the value is not known." if missing else ""
+        notes = []
+        if missing:
+            notes.append(f"No closing price is known for {', '.join(missing)}, so the value is not known.")
+        if self.last_known:
+            notes.append(f"No longer listed, so valued at the last price known: {', '.join(self.last_known)}.")
+        return " ".join(notes)
 
 
 def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
@@ -242,7 +248,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
     if not 1 <= part <= parts:
         raise NoStatement
     stocks = [ticker for ticker in sorted(after) if ticker != CASH and (before.get(ticker) or after[ticker])]
-    opening_prices, closing_prices = _prices_of(stocks, month.preceding), _prices_of(stocks, month)
+    closing_prices = _prices_of(stocks, month)
     return Statement(
         account=customer_id,
         name=_name_of(customer_id),
@@ -254,26 +260,42 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         part=part,
         parts=parts,
         lines=_lines(customer_id, postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
-        shares=[
-            Holding(
-                ticker,
-                int(before.get(ticker, 0)),
-                int(after[ticker]),
-                opening_prices.get(ticker),
-                closing_prices.get(ticker),
-            )
-            for ticker in stocks
-        ],
+        shares=_holdings(stocks, before, after, _prices_of(stocks, month.preceding), closing_prices),
         unsettled=_unsettled(postings, min(month.last, eastern_today())),
         gains=_gains(customer_id, postings),
+        last_known=_last_known(stocks, month),
         gains_of_year=_gains(customer_id, _between(ledger, _first_id(customer_id, Month(month.year, 1)), end)),
     )
+
+
+def _holdings(
+    tickers: list[str],
+    before: dict[str, Decimal],
+    after: dict[str, Decimal],
+    opening_prices: dict[str, Decimal | None],
+    closing_prices: dict[str, Decimal | None],
+) -> list[Holding]:
+    return [
+        Holding(
+            ticker,
+            int(before.get(ticker, 0)),
+            int(after[ticker]),
+            opening_prices.get(ticker),
+            closing_prices.get(ticker),
+        )
+        for ticker in tickers
+    ]
 
 
 def _prices_of(tickers: list[str], month: Month) -> dict[str, Decimal | None]:
     """Return the closing prices of a month by ticker; empty until they are stored."""
     prices = ClosingPrice.objects.filter(day=month.last, ticker__in=tickers)
     return dict(prices.values_list("ticker", "price"))
+
+
+def _last_known(tickers: list[str], month: Month) -> list[str]:
+    found = ClosingPrice.objects.filter(day=month.last, ticker__in=tickers, is_last_known=True)
+    return list(found.order_by("ticker").values_list("ticker", flat=True))
 
 
 def _name_of(customer_id: int) -> str:

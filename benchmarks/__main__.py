@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bell, stages
+from benchmarks import bell, lots, proofs, readers, stages
 from benchmarks.limit import Limit
 from benchmarks.load import LoadFailed
 from benchmarks.peer import PEERS
@@ -24,7 +24,10 @@ from benchmarks.site import BooksDoNotHold, DiskFull, Site
 LANES = (1, 2, 4)
 FRACTIONS_OF_MAX = (0.5, 0.75, 0.9)
 """Fractions of the maximum throughput, at which latency is also measured."""
-SHOWN = ("tradesPerSecond", "placing", "placingMeanwhile", "final", "cpuMs", "othersPercent", "notInstalled")
+SHOWN = (
+    *("pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
+    *("tradesPerSecond", "placing", "placingMeanwhile", "final", "cpuMs", "othersPercent", "notInstalled", "seconds"),
+)
 IN_EVERY_RUN = ("limit", "placed", "settled", "slow", "latency", "lone")
 
 
@@ -60,6 +63,14 @@ class Bench:
                 self.result["soak"]["audit"] = site.audit()
         if wants("bell"):
             self.result["bell"] = self._announce("bell", bell.opening(self.settings, self.say))
+        if wants("lots"):
+            self.result["lots"] = self._announce("lots", lots.build(self.settings, self.say))
+        if wants("readers"):
+            with self._site() as site:
+                self.result["readers"] = self._announce("readers", readers.beside_trades(site, self.settings))
+                site.audit()
+        if wants("proof"):
+            self.result["proof"] = self._announce("proof", proofs.of_a_day(self.settings, self.say))
         self.result["goals"] = goals(self.result)
         self.result["seconds"] = round(time.monotonic() - self.began)
         return self.result

@@ -6,8 +6,11 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import psycopg
 
 from benchmarks import load
 from benchmarks.load import LoadFailed, latency
@@ -20,7 +23,7 @@ BEFORE_SECONDS = 600
 PLACED_A_SECOND = 30.0
 """Trades that other requests place meanwhile."""
 WORKED_OFF_SECONDS_MAX = 7200.0
-POLL_SECONDS = 0.5
+PROGRESS_SECONDS = 5.0
 # Each customer's trades in the order of their numbers, as placing through the API leaves them.
 QUEUE = """
     WITH line AS (
@@ -41,7 +44,10 @@ QUEUE = """
     INSERT INTO trades_statuschange (trade_id, customer_id, from_status, to_status, at, reason, by, xact)
     SELECT id, customer_id, '', 'PLACED', placed_at, '', 'api', pg_current_xact_id()::text::bigint FROM trade
 """
-LEFT = "SELECT EXISTS (SELECT FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') AND queued_at IS NOT NULL)"
+LEFT = """
+    SELECT (SELECT count(*) FROM trades_trade WHERE status = 'PLACED' AND queued_at IS NOT NULL)
+         + (SELECT count(*) FROM trades_trade WHERE status = 'IN PROGRESS' AND queued_at IS NOT NULL)
+"""
 ENDED = """
     SELECT status, count(*), extract(epoch FROM min(at))::float8, extract(epoch FROM max(at))::float8
     FROM (
@@ -68,20 +74,19 @@ def opening(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
         _move_clock(site, opens_at - timedelta(seconds=BEFORE_SECONDS))
         first = site.population.first_id
         terms = {"first": first, "customers": customers, "trades": settings.queued, "tickers": list(TICKERS)}
+        say(f"bell: {customers:,} customers are loaded")
         with loading(site.database.connection):
             site.database.connection.execute(QUEUE, terms)
         site.database.vacuum_and_checkpoint()
-        say(f"bell: {settings.queued:,} trades of {customers:,} customers are queued")
+        say(f"bell: {settings.queued:,} trades are queued")
         _move_clock(site, opens_at)
         rang_at = time.time()
-        period = load.apply(
-            site, settings.seconds, 0, settings.connections, rate=PLACED_A_SECOND, wait_for_finals=False
-        )
-        deadline = time.monotonic() + WORKED_OFF_SECONDS_MAX
-        while site.database.connection.execute(LEFT).fetchone() == (True,):
-            if time.monotonic() > deadline:
-                raise LoadFailed(f"queued trades are still open {WORKED_OFF_SECONDS_MAX:.0f} s after the opening")
-            time.sleep(POLL_SECONDS)
+        with site.database.connect() as connection, ThreadPoolExecutor(1) as pool:
+            worked_off = pool.submit(_wait_until_worked_off, connection, settings.queued, rang_at, say)
+            period = load.apply(
+                site, settings.seconds, 0, settings.connections, rate=PLACED_A_SECOND, wait_for_finals=False
+            )
+            worked_off.result()
         rows = site.database.connection.execute(ENDED).fetchall()
         statuses = {status: count for status, count, *_ in rows}
         began, ended = min(row[2] for row in rows), max(row[3] for row in rows)
@@ -94,15 +99,27 @@ def opening(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
             "tradesPerSecond": round(settings.queued / (ended - rang_at), 1),
             "placingMeanwhile": latency(period.placing_ms()),
             "audit": site.audit(),
-            "outOfOrder": _count(site, OUT_OF_ORDER),
+            "outOfOrder": _count(site.database.connection, OUT_OF_ORDER),
         }
     if statuses != {"FILLED": settings.queued} or measured["outOfOrder"]:
         raise LoadFailed(f"the queued trades were not all filled in order: {measured}")
     return measured
 
 
-def _count(site: Site, statement: str) -> int:
-    row = site.database.connection.execute(statement).fetchone()
+def _wait_until_worked_off(
+    connection: psycopg.Connection, queued: int, rang_at: float, say: Callable[[str], None]
+) -> None:
+    """Wait until no queued trade is open, and print the progress. Raises LoadFailed if that takes too long."""
+    while left := _count(connection, LEFT):
+        seconds, ended = time.time() - rang_at, queued - left
+        say(f"bell: {ended:,} of {queued:,} have ended, {ended / seconds:.0f} a second")
+        if seconds > WORKED_OFF_SECONDS_MAX:
+            raise LoadFailed(f"queued trades are still open {WORKED_OFF_SECONDS_MAX:.0f} s after the opening")
+        time.sleep(PROGRESS_SECONDS)
+
+
+def _count(connection: psycopg.Connection, statement: str) -> int:
+    row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0
 
 

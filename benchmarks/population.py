@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
+
+from exchange.regular_days import settlement_date
 
 TICKERS = ("AAPL", "JPM", "KO", "MSFT")
 """The stocks that customers hold and trade; the stand-in exchange lists them."""
@@ -40,8 +42,9 @@ class Population:
         return [f"{TOKEN_PREFIX}{self.first_id + int(number * step)}" for number in range(count)]
 
 
-def _numbers(population: Population, customers: int, trades_each: int) -> dict[str, Any]:
+def _numbers(population: Population, customers: int, trades_each: int, now: datetime) -> dict[str, Any]:
     """Return the parameters of the loading statements."""
+    first_day = (now - timedelta(seconds=customers * trades_each)).date() - timedelta(days=1)
     return {
         "first": population.first_id,
         "end": population.first_id + customers,
@@ -53,9 +56,16 @@ def _numbers(population: Population, customers: int, trades_each: int) -> dict[s
         "tickers": list(TICKERS),
         "kinds": len(TICKERS),
         "prefix": TOKEN_PREFIX,
-        "now": datetime.now(UTC).replace(microsecond=0),
+        "now": now,
         "trades": customers * trades_each,
+        "first_day": first_day,
+        "settlement_dates": _settlement_dates(first_day, now.date()),
     }
+
+
+def _settlement_dates(first: date, last: date) -> list[date]:
+    """Return the settlement date of each day from `first` to `last`, also of those on which the market is closed."""
+    return [settlement_date(first + timedelta(days=number)) for number in range((last - first).days + 1)]
 
 
 def populate(
@@ -65,6 +75,7 @@ def populate(
     say: Callable[[str], None] = lambda _: None,
     connect: Callable[[], psycopg.Connection] | None = None,
     watch: Callable[[], None] = lambda: None,
+    now: datetime | None = None,
 ) -> Population:
     """Create customers who deposited cash and bought shares `trades_each` times, most recently just now.
 
@@ -75,11 +86,12 @@ def populate(
         connect: opens another such connection. If given, loading is optimized for millions of trades: indexes are
             dropped and rebuilt afterwards, and LOADERS connections load in parallel.
         watch: is called after each statement; an exception that it raises stops the loading.
+        now: when the last trade was placed, about; the current time if not given.
     """
     row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM accounts_customer").fetchone()
     population = Population(int(row[0]) if row else 1, customers, trades_each)
     trades = customers * trades_each
-    numbers = _numbers(population, customers, trades_each)
+    numbers = _numbers(population, customers, trades_each, (now or datetime.now(UTC)).replace(microsecond=0))
     with ExitStack() as stack:
         loaders = [connection]
         if connect:
@@ -254,8 +266,7 @@ EACH_TRADE = """
     ) AS made CROSS JOIN LATERAL (
         SELECT (at AT TIME ZONE 'America/New_York')::date AS traded_on
     ) AS dated CROSS JOIN LATERAL (
-        -- T+1 by weekdays; holidays make no difference to what is measured
-        SELECT traded_on + CASE extract(isodow FROM traded_on) WHEN 5 THEN 3 WHEN 6 THEN 2 ELSE 1 END AS settles_on
+        SELECT (%(settlement_dates)s::date[])[traded_on - %(first_day)s::date + 1] AS settles_on
     ) AS settled CROSS JOIN LATERAL (
         -- a time-ordered id (uuid7), with the trade's number instead of random bits
         SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n %% 4096), 3, '0')

@@ -41,6 +41,8 @@ GOALS = (
     ("throughput with 1 s at the exchange / instant", "slow.ofInstant", ">", 0.90),
     ("cost with big tables / small ones, at full load", "big.costRatio", "<=", 1.10),
     ("cost with big tables / small ones, at 100 trades/s", "big.costRatioAt100", "<=", 1.10),
+    ("lots of 1,000,000 old trades built, s", "lots.secondsPerMillion", "<", 300),
+    ("the opening bell: placing p99 meanwhile, ms", "bell.placingMeanwhile.p99", "<", 100),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
     ("largest web, MB", "settled.memory.web.largestMb", "<", 150),
@@ -101,6 +103,11 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"the opening bell: {bell['queued']:,} queued trades of {bell['customers']:,} customers in "
             f"{bell['seconds']:.0f} s, {bell['tradesPerSecond']:.0f} trades/s, "
             f"placing meanwhile p99 {bell['placingMeanwhile']['p99']} ms"
+        )
+    if lots := result.get("lots"):
+        yield (
+            f"the lots of {lots['trades']:,} old trades: built in {lots['seconds']:.0f} s, with one interruption, "
+            f"proved in {lots['audit']['seconds']:.0f} s"
         )
     yield from _figures(result)
 

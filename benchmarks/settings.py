@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 STAGES = (
     *("limit", "placed", "settled", "slow", "latency", "lone"),  # in every run
-    *("footprint", "lanes", "start", "big", "peers", "soak", "bell"),  # once
+    *("footprint", "lanes", "start", "big", "peers", "soak", "bell", "lots", "readers", "proof"),  # once
 )
-OFF_BY_DEFAULT = {"soak", "bell"}
+OFF_BY_DEFAULT = {"soak", "bell", "lots", "readers", "proof"}
 
 
 class InvalidSetting(Exception):
@@ -49,6 +49,21 @@ class Settings:
     """QUEUED: trades that wait for the opening bell."""
     queued_customers: int = 100_000
     """QUEUED_CUSTOMERS who placed them."""
+    old_trades: int = 1_000_000
+    """OLD_TRADES whose lots are built."""
+    old_customers: int = 50_000
+    """OLD_CUSTOMERS who placed them."""
+
+    readers: int = 200
+    """READERS who look at pages beside the trades."""
+    readers_rate: float = 300.0
+    """READERS_RATE: trades per second beside the readers."""
+    proof_trades: int = 200_000
+    """PROOF_TRADES: finished trades that are loaded before the first proof."""
+    proof_customers: int = 50_000
+    """PROOF_CUSTOMERS who placed them."""
+    proof_traders: int = 5_000
+    """PROOF_TRADERS: how many of them trade on the day after."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:

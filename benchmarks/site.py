@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -182,17 +182,18 @@ class Site:
         """Wait until every trade is final; return the seconds that took."""
         return self.database.wait_until_nothing_is_open(DRAIN_SECONDS_MAX)
 
-    def audit(self, drain: bool = True) -> dict[str, Any]:
+    def audit(self, drain: bool = True, options: Sequence[str] = ()) -> dict[str, Any]:
         """Run audit_books and return its figures. Raises BooksDoNotHold.
 
         Args:
             drain: wait until every trade is final first.
+            options: of audit_books, such as --changes.
         """
         if drain:
             self.drain()
         began = time.monotonic()
         try:
-            answer = self.brokerage.manage("audit_books", "--json", timeout=AUDIT_SECONDS_MAX)
+            answer = self.brokerage.manage("audit_books", "--json", *options, timeout=AUDIT_SECONDS_MAX)
         except subprocess.TimeoutExpired:
             raise BooksDoNotHold(f"audit_books took more than {AUDIT_SECONDS_MAX:.0f} s") from None
         try:

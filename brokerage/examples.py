@@ -52,6 +52,7 @@ POSITION = {
     "held": 0,
     "averagePrice": "187.4500",
     "lastPrice": "188.1000",
+    "isLastKnown": False,
     "marketValue": "564.3000",
 }
 DEPOSIT: dict[str, Any] = {

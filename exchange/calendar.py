@@ -6,27 +6,23 @@ the exchange or by staff, override it. All questions about days are answered her
 Times of day are Eastern. Days before FIRST_DAY are not supported, because hours and half days were different.
 """
 
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 
 from django.db import Error
 
+from exchange import regular_days
 from exchange.models import Closure
+from exchange.regular_days import FIRST_DAY, LAST_DAY
 from web.cached import Cached
 from web.timezones import EASTERN, eastern_date
 from web.timezones import eastern_today as today
 
-__all__ = ["eastern_date", "today"]  # and everything below
+__all__ = ["FIRST_DAY", "LAST_DAY", "eastern_date", "today"]  # and everything below
 
 OPENS, CLOSES, CLOSES_HALF_DAY = time(9, 30), time(16, 0), time(13, 0)
-FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
 CLOSURES_AGE_SECONDS_MAX = 2.0
 LOOK_AHEAD_DAYS = 30  # the exchange is never closed for longer
-
-# Settlement cycles: the first trade date of each, and the number of settlement days (SEC rule 15c6-1).
-CYCLES = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date(1995, 6, 7), 3))
 
 
 class Session(NamedTuple):
@@ -49,7 +45,7 @@ def session(day: date) -> Session | None:
     """Return the session of a day; None if the market is closed or the day is not supported."""
     if not FIRST_DAY <= day <= LAST_DAY or day.weekday() >= 5:
         return None
-    closed, halves = _year(day.year)
+    closed, halves = regular_days.closed_and_half_days(day.year)
     if day in closed:
         return None
     closes = CLOSES_HALF_DAY if day in halves else CLOSES
@@ -80,7 +76,7 @@ def is_settlement_day(day: date) -> bool:
     DTC settles in money that moves over Fedwire. On two Federal Reserve holidays the exchange is open: Columbus Day and
     Veterans Day.
     """
-    return session(day) is not None and day not in _reserve_holidays(day.year)
+    return session(day) is not None and day not in regular_days.reserve_holidays(day.year)
 
 
 def settlement_date(trade_date: date) -> date:
@@ -89,16 +85,7 @@ def settlement_date(trade_date: date) -> date:
     Raises:
         ValueError: The calendar does not support the date.
     """
-    if not FIRST_DAY <= trade_date <= LAST_DAY:
-        raise ValueError(f"{trade_date} is not between {FIRST_DAY} and {LAST_DAY}")
-    days = next(days for first, days in CYCLES if trade_date >= first)
-    day = trade_date
-    while days:
-        day += timedelta(days=1)
-        if day > LAST_DAY:
-            raise ValueError(f"{trade_date} settles after {LAST_DAY}")
-        days -= is_settlement_day(day)
-    return day
+    return regular_days.settlement_date(trade_date, is_settlement_day)
 
 
 def closure_on(day: date) -> Closure | None:
@@ -145,31 +132,3 @@ def _read_closures() -> dict[date, Closure]:
 
 # Without an initial value: a thread must not date a settlement on a closed day while another one reads the closures.
 _closures: Cached[dict[date, Closure]] = Cached(_read_closures, CLOSURES_AGE_SECONDS_MAX, stale_after=(Error,))
-
-
-@lru_cache(maxsize=64)
-def _year(year: int) -> tuple[frozenset[date], frozenset[date]]:
-    """Return the closed weekdays and the half days of a year."""
-    from holidays import HALF_DAY, financial_holidays  # takes half a second to import, and few processes need it
-
-    # The rules move some holidays into the year before or after.
-    years = [year - 1, year, year + 1]
-    closed = financial_holidays("NYSE", years=years)
-    halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))
-    return frozenset(closed), frozenset(halves) - frozenset(closed)
-
-
-@lru_cache(maxsize=64)
-def _reserve_holidays(year: int) -> frozenset[date]:
-    """Return the days of a year on which the Federal Reserve is closed but the exchange is open."""
-    columbus = next(day for day in _days_from(date(year, 10, 8)) if day.weekday() == 0)  # the second Monday
-    veterans = date(year, 11, 11)
-    if veterans.weekday() == 6:  # a Sunday holiday moves to Monday; for a Saturday holiday, banks are open on Friday
-        veterans += timedelta(days=1)
-    return frozenset({columbus, veterans})
-
-
-def _days_from(day: date) -> Iterator[date]:
-    while True:
-        yield day
-        day += timedelta(days=1)

@@ -18,6 +18,10 @@ class Stock(models.Model):
     missing_since = models.DateTimeField(
         null=True, blank=True, help_text="When it disappeared from the exchange's list. It stays listed for a while."
     )
+    last_price = models.DecimalField(
+        max_digits=19, decimal_places=4, null=True, blank=True, help_text="USD per share, as last read."
+    )
+    last_price_at = models.DateTimeField(null=True, blank=True, help_text="When the exchange quoted the last price.")
 
     def __str__(self) -> str:
         return f"{self.ticker} · {self.name}"

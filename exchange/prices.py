@@ -2,7 +2,8 @@
 
 The sweep reads the last prices of all listed stocks every few seconds into the shared cache. `known` reads them from
 there and never calls the exchange, so that placing and turns never wait for a price. Pages need newer prices and may
-wait a moment for them: they use `quotes`.
+wait a moment for them: they use `quotes`. A stock that is no longer listed keeps its last price, so that positions in
+it still have a value.
 """
 
 import threading
@@ -16,7 +17,8 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import Error, connection
+from django.db.models import Q
 
 from exchange import gateway, market
 from exchange.messages import Unknown
@@ -31,7 +33,9 @@ KNOWN_SECONDS_MAX = 60.0  # how old a price from `known` may be by default
 KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is unavailable
 WAIT_SECONDS_MAX = 0.5  # how long a page waits for another thread's call
 AWAY_SECONDS = 2.0  # how long a process doesn't ask for prices after the exchange failed to answer
+UNLISTED_AGE_SECONDS_MAX = 30.0  # how old a process's copy of the prices of unlisted stocks may be
 READ_TOGETHER = 50  # stocks in one call of a page, so that it answers in time and a late one loses only these
+STORE_SECONDS = 60.0  # how often the sweep stores the last prices, for stocks that may be delisted
 KEY = "prices:last"
 
 Read = TypeVar("Read")
@@ -41,7 +45,8 @@ Read = TypeVar("Read")
 class Quote:
     """The last price of a stock, the previous close, and its trading day so far, in USD per share.
 
-    `read_at` is when we read it, in seconds since the epoch; None: unknown.
+    `read_at` is when we read it, in seconds since the epoch; None: unknown. With `is_last_known`, the exchange no
+    longer lists the stock, and this was its last price.
     """
 
     price: Decimal
@@ -54,6 +59,7 @@ class Quote:
     low_52_weeks: Decimal | None = None
     volume: int | None = None
     read_at: float | None = field(default=None, compare=False)
+    is_last_known: bool = False
 
     @property
     def age_seconds(self) -> float:
@@ -94,11 +100,17 @@ _shared: Cached[dict[str, tuple[float, Quote]]] = Cached(lambda: cache.get(KEY) 
 def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
     """Return the last quotes in this process or the shared cache, by ticker. Never calls the exchange.
 
+    For a stock that is no longer listed, it returns the last quote that there was, however old it is.
+
     Args:
         seconds_max: How long ago a price may have been read. Older prices are omitted.
     """
-    last = last_prices(seconds_max)
-    return {ticker: quote for ticker in tickers if (quote := last.quote(ticker))}
+    last, wanted = last_prices(seconds_max), list(tickers)
+    found = {ticker: quote for ticker in wanted if (quote := last.quote(ticker))}
+    if len(found) < len(wanted):
+        unlisted = _unlisted.get()
+        found |= {ticker: unlisted[ticker] for ticker in wanted if ticker not in found and ticker in unlisted}
+    return found
 
 
 def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
@@ -117,7 +129,9 @@ def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
 def quotes(
     tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX, fresh_seconds: float = QUOTE_SECONDS
 ) -> dict[str, Quote]:
-    """Return the last quotes by ticker, at most a second old while the exchange answers. Unlisted stocks are omitted.
+    """Return the last quotes by ticker, at most a second old while the exchange answers.
+
+    Stocks that were never listed are omitted; for a stock that no longer is, see `known`.
 
     Only one thread of a process calls the exchange at a time. Meanwhile, and while the exchange is unavailable, the
     others get the known prices.
@@ -145,6 +159,8 @@ def quote(ticker: str) -> Quote:
         Unknown: The exchange is unavailable, and no price is known.
     """
     if current := quotes([ticker]).get(ticker):
+        if current.is_last_known:
+            raise gateway.NotListed(ticker)
         return current
     if not market.TICKER.fullmatch(ticker) or _quotes.get(ticker, NEVER)[0] > time.time() - KNOWN_SECONDS_MAX:
         raise gateway.NotListed(ticker)
@@ -168,6 +184,44 @@ def refresh() -> int:
     _quotes.update(table)
     cache.set(KEY, (cache.get(KEY) or {}) | table, KEPT_SECONDS)
     return len(table)
+
+
+def store() -> int:
+    """Store the last prices with their stocks; return how many were stored. Idempotent.
+
+    A stock that is no longer in the exchange's list, and so has no price anymore, keeps the last one.
+    """
+    table = cache.get(KEY) or {}
+    last = [quote for _, quote in table.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, [list(table), [quote.price for quote in last], [quote.at for quote in last]])
+        return int(cursor.rowcount)
+
+
+def last_of_unlisted(before: datetime) -> dict[str, Decimal]:
+    """Return the last prices of the stocks that are no longer listed and were last quoted before this time."""
+    last = _UNLISTED.filter(last_price_at__lt=before).values_list("ticker", "last_price")
+    return {ticker: price for ticker, price in last if price}
+
+
+def _read_unlisted() -> dict[str, Quote]:
+    return {
+        ticker: Quote(price, price, at, is_last_known=True)
+        for ticker, price, at in _UNLISTED.values_list("ticker", "last_price", "last_price_at")
+        if price and at
+    }
+
+
+_UNLISTED = Stock.objects.filter(Q(listed=False) | Q(missing_since__isnull=False), last_price__isnull=False)
+
+
+_unlisted: Cached[dict[str, Quote]] = Cached(_read_unlisted, UNLISTED_AGE_SECONDS_MAX, initial={}, stale_after=(Error,))
+
+STORE = """
+    UPDATE exchange_stock AS stock SET last_price = new.price, last_price_at = new.at
+    FROM unnest(%s::text[], %s::numeric[], %s::timestamptz[]) AS new (ticker, price, at)
+    WHERE stock.ticker = new.ticker AND stock.last_price_at IS DISTINCT FROM new.at
+"""
 
 
 def _refresh_in_background() -> None:
@@ -212,6 +266,7 @@ def forget() -> None:
     """Drop this process's prices, so that the next access reads them again."""
     _quotes.clear()
     _shared.clear()
+    _unlisted.clear()
     _away.stop()
 
 

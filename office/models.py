@@ -264,7 +264,11 @@ class Heartbeat(models.Model):
 
 
 class Proof(models.Model):
-    """One proof of the books: what was checked, and the violations found. It never changes."""
+    """One proof of the books: what was checked, and the violations found. It never changes.
+
+    A full proof examined all rows. A proof of changes examined only those that can have been affected since the
+    `earlier` proof, at whose `mark` it started.
+    """
 
     at = models.DateTimeField(db_default=Now())
     took_ms = models.IntegerField()
@@ -275,6 +279,16 @@ class Proof(models.Model):
     violations_count = models.BigIntegerField()
     violations = models.JSONField(default=list)
     asked_by = models.CharField(max_length=254, blank=True)
+    earlier = models.ForeignKey("self", models.PROTECT, null=True, related_name="+", db_index=False)
+    changed = models.BigIntegerField(null=True, help_text="Customers with changes since the earlier proof.")
+    full_because = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why everything was examined, although only changes were to be.",
+    )
+    mark = models.JSONField(null=True, help_text="What it saw, as a later proof of changes needs it.")
 
     class Meta:
         constraints = [models.CheckConstraint(name="ok_is_no_violation", condition=Q(ok=Q(violations_count=0)))]
@@ -282,6 +296,16 @@ class Proof(models.Model):
 
     def __str__(self) -> str:
         return "no violations" if self.ok else f"{self.violations_count} violations"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all rows were examined."""
+        return self.earlier_id is None
+
+    @property
+    def extent(self) -> str:
+        """What was examined, in words."""
+        return "everything" if self.is_full else "changes"
 
 
 class Reconciliation(models.Model):

@@ -3,7 +3,6 @@
 The first sweep that finds a job due runs it, and no other does. Requesting a job makes it due now.
 """
 
-import time
 from collections.abc import Callable
 
 import structlog
@@ -12,12 +11,10 @@ from django.db.models.functions import Now
 
 from accounts import mail, notice_mail
 from exchange.messages import Unknown
-from office import cases, daily_report
-from office.cases import Finding, Kind
-from office.models import Job, Proof
+from office import cases, daily_report, proofs
+from office.models import Job
 from office.reconcile import reconcile
 from office.retention import delete_old
-from trades.audit import audit_books
 from trades.trial_balance import store_day_totals
 from webhooks import delivery
 
@@ -25,7 +22,6 @@ PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
 KEEP, BRING_FORWARD = "keep", "bring_forward"
 EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600, KEEP: 600}
 RETRY_SECONDS = 300  # after a failure
-VIOLATIONS_KEPT_MAX = 100
 
 log = structlog.get_logger()
 
@@ -72,42 +68,9 @@ def _due_jobs() -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def prove(asked_by: str = "") -> Proof:
-    """Prove the books, and open an exception for each violation.
-
-    Idempotent: no. Each call proves them again.
-    """
-    began = time.monotonic()
-    audit = audit_books()
-    found = audit.findings
-    count = sum(found.counts.values())
-    proof = Proof.objects.create(
-        took_ms=int((time.monotonic() - began) * 1000),
-        ok=count == 0,
-        customers=audit.customers,
-        trades=audit.trades,
-        postings=audit.postings,
-        violations_count=count,
-        violations=[
-            {column: str(value) for column, value in row.items()} for row in found.violations[:VIOLATIONS_KEPT_MAX]
-        ],
-        asked_by=asked_by,
-    )
-    cases.open_cases(
-        Finding(
-            Kind.BOOKS,
-            " ".join(
-                str(row[name])
-                for name in ("rule", "customerId", "tradeId", "postingId", "stockTicker")
-                if row.get(name)
-            ),
-            f"{row['rule']}: {row.get('detail', '')}",
-            row.get("customerId"),
-            row.get("tradeId"),
-        )
-        for row in found.violations
-    )
-    return proof
+def _prove(asked_by: str) -> None:
+    """Prove everything if somebody requested it or the last full proof is old, otherwise what has changed."""
+    proofs.prove(asked_by, only_changes=not asked_by and not proofs.full_one_is_due())
 
 
 def _delete_old(asked_by: str) -> None:
@@ -130,7 +93,7 @@ def _bring_forward(asked_by: str) -> None:
 
 
 WORK: dict[str, Callable[[str], object]] = {
-    PROVE: prove,
+    PROVE: _prove,
     RECONCILE: reconcile,
     FORGET: _delete_old,
     REPORT: _send_report,

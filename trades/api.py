@@ -122,6 +122,9 @@ class PositionSerializer(serializers.Serializer[Any]):
     held = serializers.IntegerField(help_text="Set aside for the SELL in progress.")
     averagePrice = money_field(source="average_price", help_text="Average cost per share, USD.")
     lastPrice = money_field(allow_null=True, help_text="USD per share; null while the exchange can't be reached.")
+    isLastKnown = serializers.BooleanField(
+        help_text="True: the exchange no longer lists the stock, and `lastPrice` is the last one known."
+    )
     marketValue = money_field(allow_null=True, help_text="quantity × lastPrice.")
 
 
@@ -243,7 +246,8 @@ def _with_market_values(positions: list[Position]) -> list[dict[str, Any]]:
     quotes = prices.quotes(position.ticker for position in positions)
     valued = []
     for position in positions:
-        price = quotes[position.ticker].price if position.ticker in quotes else None
+        quote = quotes.get(position.ticker)
+        price = None if quote is None else quote.price
         valued.append(
             {
                 "ticker": position.ticker,
@@ -251,6 +255,7 @@ def _with_market_values(positions: list[Position]) -> list[dict[str, Any]]:
                 "held": position.held,
                 "average_price": position.average_price,
                 "lastPrice": price,
+                "isLastKnown": quote is not None and quote.is_last_known,
                 "marketValue": position.market_value(price),
             }
         )

@@ -12,7 +12,7 @@ import structlog
 from accounts.models import ClosingPrice, Position, Posting
 from accounts.money import money
 from accounts.statements import Month
-from exchange import gateway
+from exchange import gateway, prices
 from trades import ticker_change
 from trades.models import CorporateAction
 from web.timezones import eastern_today
@@ -50,14 +50,16 @@ def _store(month: Month, tickers: list[str]) -> int:
     ends = month.following.begins
     quoted_as = {ticker: ticker_change.today(ticker) for ticker in tickers}
     bars = gateway.bars_of_many(sorted(set(quoted_as.values())), ends - LOOK_BACK, ends, STEP_SECONDS)
-    splits = _splits_since(month)
-    found: dict[str, Decimal | None] = {}
+    splits, unlisted = _splits_since(month), prices.last_of_unlisted(ends)
+    rows = []
     for ticker, today in quoted_as.items():
         closes = [bar.close for bar in bars.get(today, ()) if bar.at < ends]
-        found[ticker] = money(closes[-1] * splits.get(today, 1)) if closes else None
-    rows = [ClosingPrice(day=month.last, ticker=ticker, price=price) for ticker, price in found.items()]
+        price = money(closes[-1] * splits.get(today, 1)) if closes else unlisted.get(today)
+        is_last_known = price is not None and not closes
+        rows.append(ClosingPrice(day=month.last, ticker=ticker, price=price, is_last_known=is_last_known))
     ClosingPrice.objects.bulk_create(rows, ignore_conflicts=True)
-    log.info("closing prices stored", month=str(month), stocks=len(rows), unknown=list(found.values()).count(None))
+    unknown = [row.ticker for row in rows if row.price is None]
+    log.info("closing prices stored", month=str(month), stocks=len(rows), unknown=len(unknown))
     return len(rows)
 
 

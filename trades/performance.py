@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import CASH
 from accounts.money import money
 from exchange import price_history, prices
+from exchange.price_history import Point
 from exchange.prices import Quote
 from trades import charts, equity, ticker_change
 from trades.charts import Chart, Series
@@ -101,12 +102,18 @@ def _price_series(tickers: list[str], time_grid: TimeGrid, quotes: dict[str, Quo
     *earlier, _ = time_grid.moments
     histories = price_history.histories(tickers, earlier[0], time_grid.step_seconds, earlier[-1]) if earlier else {}
     return {
-        ticker: [
-            *price_history.price_at(histories.get(ticker, []), earlier),
-            quotes[ticker].price if ticker in quotes else None,
-        ]
+        ticker: [*_past_prices(histories.get(ticker, []), earlier, quote), quote.price if quote else None]
         for ticker in tickers
+        for quote in [quotes.get(ticker)]
     }
+
+
+def _past_prices(points: list[Point], past: list[datetime], quote: Quote | None) -> list[Decimal | None]:
+    """Return the price at each moment. The exchange has no history of a stock that it no longer lists."""
+    found = price_history.price_at(points, past)
+    if quote is None or not quote.is_last_known:
+        return found
+    return [quote.price if price is None else price for price in found]
 
 
 def _at_previous_close(held: equity.Held, quotes: dict[str, Quote]) -> Decimal | None:

@@ -18,6 +18,9 @@ class ClosingPrice(models.Model):
     day = models.DateField()
     ticker = models.CharField(max_length=12)
     price = models.DecimalField(**MONEY, null=True)
+    is_last_known = models.BooleanField(
+        default=False, db_default=False, help_text="The stock was no longer listed: the price is older than the month."
+    )
     stored_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from accounts.models import Adjustment
 from exchange import clock_skew
-from office import heartbeat
+from office import heartbeat, proofs
 from office.actions.door import available_actions
 from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Proposal, Reconciliation
@@ -201,12 +201,13 @@ def _lanes(now: datetime) -> dict[str, Any]:
 
 
 def _proof() -> dict[str, Any] | None:
-    """Return the newest proof of the books, and how many postings have been made since."""
+    """Return the newest proof of the books, the last full one, and how many postings have been made since."""
     proof = Proof.objects.order_by("-id").first()
     if proof is None:
         return None
     rows = _rows(SINCE_PROOF, [proof.at, POSTINGS_COUNTED_MAX])
-    return {"found": proof, "since": rows[0][0], "more": rows[0][0] >= POSTINGS_COUNTED_MAX}
+    full = proof if proof.is_full else proofs.last_full(proof)
+    return {"found": proof, "full": full, "since": rows[0][0], "more": rows[0][0] >= POSTINGS_COUNTED_MAX}
 
 
 def _skew() -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.models import Adjustment, Lot, Posting
+from office import proofs
 from office.access import staff_of
 from office.actions.door import available_actions
 from office.actions.targets import ADJUSTMENT, PROOF
@@ -152,7 +153,8 @@ class ProofTable(PageTable):
     """Proofs of the books, newest first."""
 
     list_display = (
-        moment("at", "at"), "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by",
+        moment("at", "at"), "ok", "extent", "customers", "trades", "postings", "violations_count", "took_ms",
+        "asked_by",
     )  # fmt: skip
     key = "id"
     bounded = False
@@ -161,7 +163,7 @@ class ProofTable(PageTable):
     target = PROOF
 
     def page_of(self, request: HttpRequest, row: Proof) -> dict[str, Any]:
-        return {"proof": row}
+        return {"proof": row, "full": proofs.last_full(row)}
 
 
 @admin.register(Reconciliation)

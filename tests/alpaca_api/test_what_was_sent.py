@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
 
 from accounts import notices
 from accounts.models import Customer
@@ -97,6 +99,25 @@ def test_only_the_intent_that_an_order_has_is_accepted(
         assert order["position_intent"] == {"buy": "buy_to_open", "sell": "sell_to_close"}[side]
     else:
         assert order["message"].startswith("position_intent: not supported")
+
+
+def test_after_hours_a_day_order_is_accepted_and_waits_for_the_opening(alice: Customer, alpaca_of: AlpacaOf) -> None:
+    opens_at = timezone.now() + timedelta(hours=7)
+    clock = {"isOpen": False, "hours": "nyse", "nextOpen": opens_at, "nextClose": opens_at + timedelta(hours=7)}
+    cache.set(market.CLOCK_KEY, (time.time() + 3600, clock), 3600)
+    market.forget()
+    call = alpaca_of(alice)
+    status, order = call("POST", "orders", ORDER | {"time_in_force": "day"})
+    assert (status, order["status"]) == (200, "accepted")
+    assert call("POST", "orders", ORDER | {"time_in_force": "opg"})[0] == 422
+    trade = Trade.objects.get(id=order["id"])
+    assert (trade.status, trade.when_closed, trade.queued_at) == (Status.PLACED, "queue", trade.placed_at)
+    assert claim(alice) == []
+    cache.set(market.CLOCK_KEY, (time.time() + 3600, clock | {"isOpen": True}), 3600)
+    market.forget()
+    claimed = claim(alice)
+    trade.refresh_from_db()
+    assert (claimed, trade.status, trade.reason_code) == ([trade], Status.IN_PROGRESS, "")
 
 
 @pytest.mark.parametrize(

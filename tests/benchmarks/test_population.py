@@ -1,14 +1,18 @@
 """The rows that the benchmark loads directly are those that real trades would have left: the audit passes."""
 
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Lot, Posting
 from benchmarks import population
 from benchmarks.database import Database
-from benchmarks.population import populate
+from benchmarks.lots import STRIP
+from benchmarks.population import loading, populate
 from feed import reader
 from trades.audit import audit_books
 from trades.models import Trade
@@ -50,6 +54,21 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
     (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.latest_cursor(), 1000)
     line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
     assert [event.trade.id for event in events if event.trade] == [trade for trade in line for _ in range(3)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_settlement_dates_are_those_of_the_calendar(administrator: Database) -> None:
+    """The lots and dates that `build_lots` finds for trades around Thanksgiving are those that were loaded."""
+    midnight = datetime(2026, 11, 26, 5, tzinfo=UTC)
+    populate(administrator.connection, CUSTOMERS, TRADES_EACH, now=midnight + timedelta(minutes=4))
+    days = Trade.objects.order_by("settles_on", "executed_at").distinct("settles_on").values_list("settles_on")
+    assert [day for (day,) in days] == [date(2026, 11, 27)], "of Wednesday's and Thursday's alike"
+    with loading(administrator.connection):
+        for statement in STRIP:
+            administrator.connection.execute(statement)
+    call_command("build_lots", stdout=StringIO())
+    assert Lot.objects.count() == CUSTOMERS * TRADES_EACH
+    assert audit_books().findings.violations == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.adjustments import ask_for_adjustment
 from accounts.models import Customer
-from office import cases, schedule
+from office import cases, proofs
 from office.cases import Finding, Kind
 from office.models import Case
 from office.roles import Role
@@ -72,7 +72,7 @@ def test_every_page_of_the_office(open_browser: Callable[..., Browser], exchange
     adjustment = ask_for_adjustment(ada.id, Decimal("25.50"), "error", "A fee that was taken twice.", colleague)
     trade = Trade.objects.filter(customer=ada).latest("sequence")
     open_trade = place_trade(ada.id, "AAPL", Type.BUY, 1)[0]
-    schedule.prove("sam@example.com")
+    proofs.prove("sam@example.com")
     cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings add up to 4", ada.id)])
     browser = open_browser(dark=theme == "dark")
     staff = sign_in(browser, Role.OPERATIONS)

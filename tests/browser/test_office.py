@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from accounts.models import Adjustment, Balance, Customer, Position
-from office import audit, cases, heartbeat, schedule
+from office import audit, cases, heartbeat, proofs, schedule
 from office.cases import Finding, Kind
 from office.models import Case
 from office.roles import Role, appoint
@@ -109,7 +109,7 @@ def test_desk_shows_the_current_state_and_refreshes_itself(open_browser: OpenBro
         if n < 20:
             send_report(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
             claim(customer)
-    schedule.prove("sam@example.com")
+    proofs.prove("sam@example.com")
     heartbeat.ask()
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)

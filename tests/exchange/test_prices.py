@@ -45,7 +45,7 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
     assert "AAPL" in prices.known(["AAPL"], 60)
 
 
-def test_without_known_prices_the_answer_is_empty_and_immediate(bad_exchange: BadExchange) -> None:
+def test_without_known_prices_the_answer_is_empty_and_immediate(bad_exchange: BadExchange, db: None) -> None:
     bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
     started_at = time.monotonic()
     assert prices.known(["AAPL"]) == {}

@@ -254,7 +254,7 @@ class AgainstTheModel(Compared):
     def opening_bell(self) -> None:
         """Ring for customers with queued trades, if the market is open, and let the lanes take their turns."""
         due = {n for n, model in enumerate(self.model) if self.is_open and model.is_due_at_opening()}
-        OpeningBell(customers_per_batch=100_000).ring("test")
+        OpeningBell(100_000, 100_000).ring("test")
         rung: set[int] = set()
         for lane in {lane_of(customer.id) for customer in self.real}:
             while more := take_rung_customers(lane):

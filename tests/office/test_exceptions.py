@@ -13,15 +13,16 @@ from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts.funding import deposit
 from accounts.models import Customer
 from exchange import gateway
 from exchange.messages import Order, Unknown
-from office import cases, schedule
+from office import cases, proofs, schedule
 from office.cases import Kind
 from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.conftest import StandInExchange
-from tests.factories import DeliveryFactory, FeeRateFactory
+from tests.factories import DeliveryFactory, FeeRateFactory, ProofFactory
 from tests.people import claim, report_body, send_report
 from trades import fees
 from trades.execute import execute
@@ -293,7 +294,7 @@ def test_books_that_do_not_balance_are_an_exception(exchange: StandInExchange) -
     dave = open_account("dave@example.com", Decimal(100))
     with connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [dave.id])
-    proof = schedule.prove("sam@example.com")
+    proof = proofs.prove("sam@example.com")
     assert not proof.ok
     case = Case.objects.get(kind=Kind.BOOKS)
     assert case.customer_id == dave.id
@@ -311,3 +312,50 @@ def test_a_failed_job_is_shown_and_retried(exchange: StandInExchange) -> None:
     assert job.failure
     assert job.ended_at
     assert (job.due_at - job.ended_at).total_seconds() <= schedule.RETRY_SECONDS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scheduled_proofs_are_of_changes_between_full_ones(exchange: StandInExchange) -> None:
+    from tests.people import open_account
+
+    dave = open_account("dave@example.com", Decimal(100))
+    prove = schedule.WORK[schedule.PROVE]
+
+    def proved(asked_by: str = "") -> Proof:
+        prove(asked_by)
+        return Proof.objects.order_by("-id")[0]
+
+    first = proved()
+    assert (first.extent, first.changed, first.ok) == ("everything", None, True)
+    deposit(dave.id, Decimal(5))
+    second = proved()
+    assert (second.extent, second.changed, second.earlier, second.ok) == ("changes", 1, first, True)
+    assert proofs.last_full(second) == first
+    third = proved("sam@example.com")
+    assert (third.extent, third.full_because) == ("everything", "")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [dave.id])
+    assert (proved().ok, proved().extent) == (False, "everything")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accounts_balance SET amount = amount - 1 WHERE customer_id = %s", [dave.id])
+    fixed = proved()
+    assert (fixed.extent, fixed.full_because, fixed.ok) == (
+        "everything",
+        "there is no earlier proof to start from",
+        True,
+    )
+    assert proved().extent == "changes"
+
+
+def test_everything_is_proved_once_a_day(db: None) -> None:
+    assert proofs.full_one_is_due()
+    ProofFactory.create(at=timezone.now() - timedelta(hours=proofs.FULL_EVERY_HOURS - 1))
+    assert not proofs.full_one_is_due()
+    ProofFactory.create(earlier=Proof.objects.get(), changed=0)
+    assert not proofs.full_one_is_due()
+
+
+def test_an_old_full_proof_makes_another_one_due_whatever_followed(db: None) -> None:
+    old = ProofFactory.create(at=timezone.now() - timedelta(hours=proofs.FULL_EVERY_HOURS + 1))
+    ProofFactory.create(earlier=old, changed=0)
+    assert proofs.full_one_is_due()

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.models import ClosingPrice, Customer
 from accounts.statement_document import statement_pdf
 from accounts.statements import Month, Statement, statement_of
@@ -87,6 +88,18 @@ def test_prices_are_stored_once_and_the_statement_does_not_change(
     exchange.faults(down=True)
     assert store_closing_prices() == 0, "no price is missing, so the exchange isn't asked"
     assert statement_pdf(statement_of(holder.id, last_month)) == document
+
+
+def test_a_correction_is_on_the_statement_of_its_own_month_alone(
+    holder: Customer, last_month: Month, exchange: StandInExchange, alice: Customer, bob: Customer
+) -> None:
+    store_closing_prices()
+    document = statement_pdf(statement_of(holder.id, last_month))
+    adjustment = ask_for_adjustment(holder.id, Decimal(7), "error", "A fee of last month.", alice)
+    decide_on_adjustment(adjustment.id, True, bob)
+    assert statement_pdf(statement_of(holder.id, last_month)) == document
+    now = statement_of(holder.id, Month.of(timezone.now()))
+    assert ("adjustment", 7) in [(line.kind, line.change) for line in now.lines]
 
 
 def test_prices_are_stored_once_the_exchange_is_available_again(

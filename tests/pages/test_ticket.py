@@ -1,15 +1,17 @@
 """The ticket: in shares or dollars, with shortcuts for the maximum."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from accounts.funding import deposit
 from accounts.models import Customer
-from exchange import calendar
+from exchange import calendar, market
 from tests.conftest import StandInExchange
 from tests.factories import FeeRateFactory
 from tests.people import trade, violate
@@ -106,3 +108,23 @@ def test_the_review_shows_the_estimated_fees(
     expected = response.context["estimate"].fees
     assert expected > 0
     assert f"<dt>Estimated regulatory fees</dt><dd>${expected:.2f}</dd>" in response.content.decode()
+
+
+def test_a_day_that_staff_close_is_closed_for_clock_calendar_settlement_and_tickets(
+    exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf, api_of: Callable[[Customer], Client]
+) -> None:
+    today = eastern_today()
+    page = {"type": "BUY", "quantity": "1"}
+    assert "Queue for the open" not in page_of(alice).get("/stocks/AAPL/trade", page).content.decode()
+    calendar.set_closure(today, None, "Day of mourning", by="sam")
+    market.forget()
+    following = calendar.next_session(timezone.now())
+    assert following
+    clock = api_of(alice).get("/api/v1/market").json()
+    assert (clock["isOpen"], datetime.fromisoformat(clock["nextOpen"])) == (False, following.opens_at)
+    days = api_of(alice).get(f"/alpaca/v2/calendar?start={today}&end={following.day}").json()
+    assert [day["date"] for day in days] == [following.day.isoformat()]
+    settles_on = calendar.settlement_date(today - timedelta(days=1))
+    assert settles_on >= following.day
+    ticket = page_of(alice).get("/stocks/AAPL/trade", page).content.decode()
+    assert f"Queue for the open, {following.day:%a} 9:30 AM ET" in ticket

@@ -1,6 +1,7 @@
 """`manage.py audit_books`: its output and its exit code."""
 
 import json
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -9,7 +10,9 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from accounts.audit import BOOKS, one_instant
+from accounts.funding import deposit
 from accounts.models import Balance, Customer
+from office.models import Proof
 from tests.trades.test_audit import books
 from trades.audit import TRADES
 
@@ -49,6 +52,23 @@ def test_correct_books_exit_with_0(ids: dict[str, Any]) -> None:
     }
     assert response["violationsCount"] == 0
     assert response["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
+
+
+def test_changes_are_examined_from_the_last_proof_that_was_kept(ids: dict[str, Any]) -> None:
+    first = json.loads(audit("--changes", "--json")[1])
+    assert (first["full"], first["fullBecause"]) == (True, "there is no earlier proof to start from")
+    assert Proof.objects.count() == 0
+    kept = json.loads(audit("--keep", "--json")[1])
+    assert (kept["full"], kept["fullBecause"], kept["changedCustomers"]) == (True, "", None)
+    assert Proof.objects.get().asked_by == "manage.py audit_books"
+    deposit(ids["bob"], Decimal(1))
+    code, text = audit("--changes", "--keep")
+    assert code == 0
+    assert "Only changes were examined: those of 1 customer." in text
+    assert Proof.objects.latest("id").earlier_id
+    Balance.objects.filter(customer=ids["alice"]).update(amount=9999)
+    code, text = audit("--changes", "--json")
+    assert (code, json.loads(text)["changedCustomers"]) == (1, 1)
 
 
 def test_wrong_books_exit_with_1(ids_of_wrong_books: dict[str, Any]) -> None:

@@ -24,7 +24,10 @@ def client(alice: Customer, api_of: Any) -> Client:
 
 def test_positions_are_valued_at_the_last_price(exchange: StandInExchange, client: Client) -> None:
     (position,) = client.get("/api/v1/positions").json()
-    assert set(position) == {"stockTicker", "quantity", "held", "averagePrice", "lastPrice", "marketValue"}
+    assert set(position) == {
+        *("stockTicker", "quantity", "held", "averagePrice", "lastPrice", "isLastKnown", "marketValue"),
+    }
+    assert not position["isLastKnown"]
     assert position | {"stockTicker": "AAPL", "quantity": 10, "held": 0, "averagePrice": "100.0000"} == position
     assert MONEY.fullmatch(position["lastPrice"])
     assert Decimal(position["marketValue"]) == 10 * Decimal(position["lastPrice"])

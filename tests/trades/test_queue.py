@@ -110,7 +110,7 @@ def test_the_opening_bell_rings_for_each_customers_first_queued_trade(alice: Cus
 
 def test_the_opening_bell_rings_in_batches_and_starts_again() -> None:
     set_hours(is_open=False)
-    opening = bell.OpeningBell(customers_per_batch=3)
+    opening = bell.OpeningBell(waiting_min=3, waiting_max=3)
     customers = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
     for customer in customers:
         queue(customer)
@@ -123,6 +123,35 @@ def test_the_opening_bell_rings_in_batches_and_starts_again() -> None:
     ids = [customer.id for customer in customers]
     assert batches[:2] == [set(ids[:3]), set(ids[3:6])]
     assert ids[6] in batches[2], "after the last customers the bell starts again"
+
+
+def test_the_opening_bell_lets_as_many_wait_as_the_lanes_serve_within_a_second() -> None:
+    set_hours(is_open=False)
+    opening = bell.OpeningBell(waiting_min=2, waiting_max=8)
+    for number in range(40):
+        queue(open_account(f"p{number}@example.com", Decimal(1000)))
+    set_hours(is_open=True)
+    rounds = []
+    for _ in range(4):
+        rounds.append((opening.ring("test"), len(rung_customers())))
+    assert rounds == [(2, 2), (4, 4), (8, 8), (8, 8)], "more while the lanes serve all of them, up to a limit"
+    assert (opening.ring("test"), opening.ring("test")) == (8, 0)
+    assert opening.ring("test") == 0, "fewer while the lanes serve none of them"
+    assert (len(rung_customers()), opening.ring("test")) == (8, 4)
+
+
+def test_a_few_served_are_made_up_for() -> None:
+    set_hours(is_open=False)
+    opening = bell.OpeningBell(waiting_min=4, waiting_max=4)
+    customers = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(9)]
+    for customer in customers:
+        queue(customer)
+    set_hours(is_open=True)
+    assert opening.ring("test") == 4
+    waiting = rung_customers()
+    lane.ring(sorted(waiting)[:3])
+    assert opening.ring("test") == 1, "three still wait"
+    assert rung_customers() == {*sorted(waiting)[:3], customers[4].id}
 
 
 def test_the_opening_bell_does_not_ring_for_halted_customers(alice: Customer, bob: Customer) -> None:

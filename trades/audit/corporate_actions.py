@@ -1,6 +1,6 @@
 """The audit's rules about corporate actions: what each customer received, and its postings."""
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 
 RULES = (
     Rule(
@@ -34,7 +34,8 @@ RULES = (
                ) AS detail
         FROM trades_entitlement AS entitlement JOIN trades_corporateaction AS action ON action.id = action_id
         LEFT JOIN accounts_posting AS posting ON posting.cause = entitlement.id
-        GROUP BY entitlement.id, action.id
+        GROUP BY entitlement.id, entitlement.customer_id, entitlement.shares, entitlement.shares_after,
+                 entitlement.cash, action.id, action.kind, action.ticker, action.new_ticker
         HAVING coalesce(sum(posting.change) FILTER (WHERE posting.ticker = ''), 0) <> entitlement.cash
         OR coalesce(sum(posting.change) FILTER (WHERE posting.ticker = action.ticker), 0)
            <> CASE action.kind WHEN 'TICKER_CHANGE' THEN 0 ELSE entitlement.shares_after END - entitlement.shares
@@ -145,5 +146,6 @@ RULES = (
         HAVING holders <> count(entitlement.id) OR action.shares <> coalesce(sum(entitlement.shares), 0)
         OR action.cash <> coalesce(sum(entitlement.cash), 0)
         """,
+        Scope.ALL,
     ),
 )

@@ -1,6 +1,6 @@
 """The audit's rules about fees: they are posted, and they follow the schedule."""
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
 
 # What each fee should have been at the rate in force, as far as the schedule was known when the trade settled.
@@ -19,7 +19,7 @@ _EXPECTED = f"""
     WHERE trade.fees IS NOT NULL AND NOT EXISTS (
         SELECT FROM trades_feerate AS rate
         WHERE abs(extract(epoch FROM rate.at - trade.settled_at)) < {CLOCKS_APART_SECONDS_MAX})
-    GROUP BY trade.id
+    GROUP BY trade.id, trade.type, trade.amount, trade.customer_id, trade.fees
 """
 RULES = (
     Rule(
@@ -39,6 +39,7 @@ RULES = (
         OR (trade.status <> 'FILLED' AND trade.fees IS NOT NULL)
         OR (trade.type = 'SELL' AND fee.total > trade.amount)
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "fees_follow_the_schedule",
@@ -51,5 +52,6 @@ RULES = (
         CROSS JOIN LATERAL (SELECT coalesce(sum(value::numeric), 0) AS paid FROM jsonb_each_text(fees)) AS fee
         WHERE (CASE type WHEN 'SELL' THEN paid = least(due, amount) ELSE paid <= due END) IS NOT TRUE
         """,
+        Scope.CAUSE,
     ),
 )

@@ -1,6 +1,6 @@
 """The audit's rules about the firm's own accounts."""
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 from trades.trial_balance import movements
 
 RULES = (
@@ -12,6 +12,7 @@ RULES = (
         SELECT day, format('debits less credits are %s USD', sum(amount)) AS detail
         FROM ({movements()}) AS moved GROUP BY day HAVING sum(amount) <> 0
         """,
+        Scope.DAY,
     ),
     Rule(
         "kept_totals_are_their_postings",
@@ -23,5 +24,6 @@ RULES = (
         FROM trades_daytotal AS kept FULL JOIN ({movements()}) AS moved USING (day, account, part)
         WHERE kept.amount IS DISTINCT FROM moved.amount AND day <= (SELECT max(day) FROM trades_daytotal)
         """,
+        Scope.DAY,
     ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS, texts
 from trades.models import TRANSITIONS, Status
 
@@ -31,6 +31,7 @@ RULES = (
         ) AS history ON history.trade_id = trade.id
         WHERE ((trade.status, history.steps) IN ({HISTORIES})) IS NOT TRUE
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "history_has_the_trades_times",
@@ -46,6 +47,7 @@ RULES = (
         ) AS happened
         WHERE move.at IS DISTINCT FROM happened.at
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "times_go_forward",
@@ -58,6 +60,7 @@ RULES = (
         WHERE coalesce(claimed_at, settled_at) < placed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
         OR settled_at < claimed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "sent_in_line",
@@ -91,6 +94,7 @@ RULES = (
         FROM trades_statuschange AS change LEFT JOIN trades_trade AS trade ON trade.id = change.trade_id
         WHERE trade.customer_id IS DISTINCT FROM change.customer_id
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "feed_is_in_order",

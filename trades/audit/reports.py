@@ -1,6 +1,6 @@
 """The audit's rules about the exchange's reports: what they say, and the verdicts on them."""
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS
 
 # Joins the report's body as the jsonb column `says`, or NULL if it is not JSON. Escapes are replaced first: PostgreSQL
@@ -41,6 +41,7 @@ RULES = (
         WHERE coalesce(settled.reports, 0) IS DISTINCT FROM
             (trade.claimed_at IS NOT NULL AND trade.status IN ({FINAL_TEXTS}))::integer
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "trade_is_as_reported",
@@ -64,6 +65,7 @@ RULES = (
             ) IS DISTINCT FROM (trade.price, trade.amount)
         )
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "report_is_as_it_came",
@@ -76,6 +78,7 @@ RULES = (
         WHERE digest <> sha256(convert_to(body, 'UTF8'))
         OR position(trade_id::text IN lower(body)) = 0
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "report_is_of_its_trades_customer",
@@ -90,6 +93,7 @@ RULES = (
         WHERE report.customer_id IS DISTINCT FROM trade.customer_id
         OR (report.outcome = 'unknown_trade') <> (report.customer_id IS NULL)
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "report_is_handled_by_a_turn",
@@ -105,6 +109,7 @@ RULES = (
             trade.settled_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
             AND trade.settled_at + interval '{CLOCKS_APART_SECONDS_MAX} s'
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "malformed_report_makes_no_sense",
@@ -119,6 +124,7 @@ RULES = (
         AND jsonb_typeof(says->'quantity') = 'number' AND says ? 'stockTicker' AND says ? 'type'
         AND (says->>'status' <> 'FILLED' OR {ALL_AMOUNTS})
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "contradiction_contradicts",
@@ -137,6 +143,7 @@ RULES = (
             CASE WHEN pg_input_is_valid(says->>'amount', 'numeric') THEN (says->>'amount')::numeric END
         ) = (trade.price, trade.amount))
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "execution_counts_once",
@@ -149,6 +156,7 @@ RULES = (
         WHERE report.outcome = 'settled' AND says->>'status' = 'FILLED' AND says->>'executionId' IS NOT NULL
         GROUP BY says->>'executionId' HAVING count(*) > 1
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "staff_report_was_approved",
@@ -166,5 +174,6 @@ RULES = (
         WHERE (report.id IS NOT NULL) <> coalesce(entered.approved, false)
         OR entered.decided_by_id = entered.entered_by_id
         """,
+        Scope.CAUSE,
     ),
 )

@@ -1,6 +1,6 @@
 """The audit's rules about trades: their lines, their holds, and their postings."""
 
-from accounts.audit import Rule
+from accounts.audit import Rule, Scope
 from trades.audit import fees
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, REASON_TEXTS
 
@@ -14,6 +14,7 @@ RULES = (
                format('%s trades are IN PROGRESS: %s', count(*), string_agg(id::text, ', ')) AS detail
         FROM trades_trade WHERE status = 'IN PROGRESS' GROUP BY customer_id HAVING count(*) > 1
         """,
+        Scope.ALL,
     ),
     Rule(
         "line_has_no_gap",
@@ -86,7 +87,7 @@ RULES = (
         FROM trades_trade AS trade
         LEFT JOIN accounts_posting AS posting ON posting.cause = trade.id AND posting.kind <> 'fee'
         WHERE trade.status = 'FILLED'
-        GROUP BY trade.id
+        GROUP BY trade.id, trade.customer_id, trade.type, trade.ticker, trade.quantity, trade.price, trade.amount
         HAVING count(posting.id) <> 2
         OR count(*) FILTER (
             WHERE (posting.customer_id, posting.kind, posting.price, posting.ticker, posting.change) =
@@ -97,6 +98,7 @@ RULES = (
             (trade.customer_id, lower(trade.type), trade.price, trade.ticker,
              CASE trade.type WHEN 'BUY' THEN trade.quantity ELSE -trade.quantity END)) <> 1
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "posting_has_its_fill",
@@ -124,6 +126,7 @@ RULES = (
         WHERE status = 'FILLED' AND
         (price > 0 AND amount = price * quantity AND (type = 'SELL' OR amount <= max_price)) IS NOT TRUE
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "trade_is_as_its_status_says",
@@ -146,6 +149,7 @@ RULES = (
         AND CASE status WHEN 'REJECTED' THEN reason_code IN ({REASON_TEXTS}) ELSE reason_code = '' END
         AND quantity > 0 AND type IN ('BUY', 'SELL')) IS NOT TRUE
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "key_is_used_once",
@@ -218,6 +222,7 @@ RULES = (
         WHERE last_price IS NOT NULL
           AND (max_price <= quantity * (last_price * (1 + collar) + 0.00005)) IS NOT TRUE
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "queued_trade_asked_for_it",
@@ -232,6 +237,7 @@ RULES = (
             when_closed <> 'queue' OR queued_at < placed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
             OR queued_at > claimed_at + interval '{CLOCKS_APART_SECONDS_MAX} s')
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "sent_trade_has_its_terms",
@@ -245,6 +251,7 @@ RULES = (
         WHERE (claimed_at IS NULL) <> (expires_at IS NULL)
         OR (max_price IS NOT NULL) <> (claimed_at IS NOT NULL AND type = 'BUY')
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "fill_settles_after_it_was_executed",
@@ -260,6 +267,7 @@ RULES = (
             status <> 'FILLED' OR extract(isodow FROM settles_on) > 5
             OR settles_on - (executed_at AT TIME ZONE 'America/New_York')::date NOT BETWEEN 1 AND 14)
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "postings_settle_with_their_trade",
@@ -272,6 +280,7 @@ RULES = (
         FROM trades_trade AS trade JOIN accounts_posting AS posting ON posting.cause = trade.id
         WHERE trade.settles_on IS NOT NULL AND posting.settles_on IS DISTINCT FROM trade.settles_on
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "posted_when_settled",
@@ -284,5 +293,6 @@ RULES = (
         WHERE posting.created_at NOT BETWEEN trade.settled_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
                                          AND trade.settled_at + interval '{CLOCKS_APART_SECONDS_MAX} s'
         """,
+        Scope.CAUSE,
     ),
 )

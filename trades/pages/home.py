@@ -67,6 +67,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "buying_power": buying_power_after(balance, positions.values(), ahead),
             "holdings": _sorted(owned, sort),
             "total": _total(owned, worth),
+            "delisted": [holding.ticker for holding in owned if holding.quote and holding.quote.is_last_known],
             "sort": sort,
             "day_words": day_label(),
             "watched": [by_ticker[ticker] for ticker in watched],

@@ -52,6 +52,7 @@ class Command(BaseCommand):
             (market.refresh_clock, CLOCK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
             (prices.refresh, prices.REFRESH_SECONDS),
+            (prices.store, prices.STORE_SECONDS),
             (clock_skew.measure, SKEW_EVERY_SECONDS),
             *((import_string(name), seconds) for name, seconds in settings.SWEEP_JOBS.items()),
         ]

@@ -1,4 +1,4 @@
-"""`manage.py audit_books [--json]`: prove the books and the trades."""
+"""`manage.py audit_books [--changes] [--keep] [--json]`: prove the books and the trades."""
 
 import json
 import sys
@@ -6,8 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts.audit import BOOKS, LISTED_MAX
-from trades.audit import TRADES, Audit, audit_books
+from accounts.audit import LISTED_MAX
+from office import proofs
+from trades.audit import ALL_RULES, Audit, audit_books
+
+KEPT_BY = "manage.py audit_books"
 
 
 class Command(BaseCommand):
@@ -18,16 +21,31 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument(
+            "--changes",
+            action="store_true",
+            help="Examine only what can have changed since the last proof that was kept. It still examines everything "
+            "if that proof found a violation, or if something suspicious is found.",
+        )
+        parser.add_argument(
+            "--keep",
+            action="store_true",
+            help="Keep the result in the back office, open an exception for each violation, and let the next proof of "
+            "changes start from here. Without it, nothing is written.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        audit = audit_books()
+        if options["keep"]:
+            _, audit = proofs.prove_and_show(KEPT_BY, options["changes"])
+        else:
+            audit = audit_books(proofs.mark_of(proofs.last_without_violations()), options["changes"])
         self.stdout.write(as_json(audit) if options["json"] else as_lines(audit))
         if not audit.findings.ok:
             sys.exit(1)
 
 
 def as_json(audit: Audit) -> str:
-    """Return the audit as a JSON object: the contract's fields, and the violations counted in total and by rule."""
+    """Return the audit as a JSON object: the contract's fields, the violations counted, and what was examined."""
     counts = audit.findings.counts
     return json.dumps(
         {
@@ -38,6 +56,9 @@ def as_json(audit: Audit) -> str:
             "violations": audit.findings.violations,
             "violationsCount": sum(counts.values()),
             "rules": counts,
+            "full": audit.is_full,
+            "fullBecause": audit.full_because,
+            "changedCustomers": audit.changed,
         },
         default=str,
     )
@@ -46,7 +67,13 @@ def as_json(audit: Audit) -> str:
 def as_lines(audit: Audit) -> str:
     """Return the audit as text: a line for each rule, followed by its violations."""
     lines = [f"{audit.customers} customers, {audit.trades} trades, {audit.postings} postings"]
-    for rule in BOOKS + TRADES:
+    if audit.full_because:
+        lines.append(f"Everything was examined, because {audit.full_because}.")
+    elif not audit.is_full:
+        lines.append(
+            f"Only changes were examined: those of {audit.changed} customer{'' if audit.changed == 1 else 's'}."
+        )
+    for rule in ALL_RULES:
         count = audit.findings.counts[rule.name]
         lines.append(f"{'BROKEN' if count else 'holds '} {rule.name}: {rule.proves}")
         listed = [violation for violation in audit.findings.violations if violation["rule"] == rule.name]

@@ -1,92 +1,6 @@
-"""The audit of the books: proves from the tables alone that they are right.
+"""The audit's rules about the books: balances, positions, lots, and the postings behind them."""
 
-A rule is an SQL statement that finds violations. This module has the mechanism and the rules about the books;
-`trades.audit` has the rules about trades.
-"""
-
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
-from django.db import connection, transaction
-
-CLOCKS_APART_SECONDS_MAX = 60  # how far two times of one event may differ: a failover brings another clock
-LISTED_MAX = 100  # violations listed per rule; all of them are counted
-STATEMENT_SECONDS_MAX = 600
-WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use its disk
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule that must hold, and the SQL statement that finds its violations.
-
-    `broken` tells staff in a few words what a violation is, as a title without a period. The statement returns a row
-    for each violation, with ids that have the API's names, and a sentence as `detail`.
-    """
-
-    name: str
-    broken: str
-    proves: str
-    violations: str
-
-
-@dataclass(slots=True)
-class Findings:
-    """The number of violations of each rule, and the first LISTED_MAX violations of each as JSON objects."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    violations: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return not any(self.counts.values())
-
-
-@contextmanager
-def one_instant() -> Iterator[None]:
-    """Open a transaction that reads everything as of one instant, however long it takes and whatever changes meanwhile.
-
-    Locks nothing, and can't write.
-
-    Raises:
-        RuntimeError: A transaction is already open.
-    """
-    with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute("SET LOCAL transaction_timeout = 0")
-            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
-            cursor.execute(f"SET LOCAL work_mem = '{WORK_MEM}'")
-        with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database
-            yield
-
-
-def examine(rules: Iterable[Rule]) -> Findings:
-    """Find the violations of these rules, with one statement for each."""
-    findings = Findings()
-    with connection.cursor() as cursor:
-        for rule in rules:
-            cursor.execute(
-                f"SELECT count(*) OVER () AS total, found.* FROM ({rule.violations}) AS found LIMIT {LISTED_MAX}"
-            )
-            columns = [column.name for column in cursor.description]
-            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-            findings.counts[rule.name] = rows[0]["total"] if rows else 0
-            findings.violations += [
-                {"rule": rule.name}
-                | {name: value for name, value in row.items() if name != "total" and value is not None}
-                for row in rows
-            ]
-    return findings
-
-
-def count_rows(table: str) -> int:
-    """Return how many rows a table has."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {table}")
-        return int(cursor.fetchone()[0])
-
+from accounts.audit.rule import CLOCKS_APART_SECONDS_MAX, Rule, Scope
 
 BOOKS = (
     Rule(
@@ -113,6 +27,7 @@ BOOKS = (
         FROM accounts_customer AS customer
         WHERE NOT EXISTS (SELECT FROM accounts_balance AS balance WHERE balance.customer_id = customer.id)
         """,
+        Scope.ALL,
     ),
     Rule(
         "balance_is_the_sum_of_its_postings",
@@ -193,7 +108,8 @@ BOOKS = (
                lot.remaining, lot.remaining_cost, coalesce(sum(closing.quantity), 0), coalesce(sum(closing.cost), 0)
                ) AS detail
         FROM accounts_lot AS lot LEFT JOIN accounts_lotclosing AS closing ON closing.lot_id = lot.id
-        GROUP BY lot.id
+        GROUP BY lot.id, lot.customer_id, lot.ticker, lot.acquired_on, lot.quantity, lot.cost, lot.remaining,
+                 lot.remaining_cost
         HAVING lot.quantity <> lot.remaining + coalesce(sum(closing.quantity), 0)
         OR lot.cost <> lot.remaining_cost + coalesce(sum(closing.cost), 0)
         OR lot.remaining < 0 OR (lot.remaining = 0 AND lot.remaining_cost <> 0)
@@ -215,7 +131,7 @@ BOOKS = (
         LEFT JOIN accounts_posting AS fee ON fee.cause = posting.cause AND fee.kind = 'fee' AND fee.ticker = ''
         WHERE posting.ticker <> '' AND posting.change > 0 AND posting.kind IN ('buy', 'adjustment')
           AND posting.settles_on IS NOT NULL
-        GROUP BY posting.id
+        GROUP BY posting.id, posting.customer_id, posting.ticker, posting.cause, posting.change, posting.price
         HAVING count(lot.id) <> 1 OR sum(lot.quantity) <> posting.change
         OR sum(lot.cost) <> posting.change * posting.price - coalesce(min(fee.change), 0)
         """,
@@ -319,12 +235,13 @@ BOOKS = (
                coalesce(string_agg(posting.change::text, ', '), 'nothing')) AS detail
         FROM accounts_transfer AS transfer
         LEFT JOIN accounts_posting AS posting ON posting.cause = transfer.id
-        GROUP BY transfer.id
+        GROUP BY transfer.id, transfer.customer_id, transfer.type, transfer.amount
         HAVING count(posting.id) <> 1 OR bool_or(
             (posting.customer_id, posting.ticker, posting.kind, posting.change) IS DISTINCT FROM
             (transfer.customer_id, '', transfer.type,
              CASE transfer.type WHEN 'deposit' THEN transfer.amount ELSE -transfer.amount END))
         """,
+        Scope.CAUSE,
     ),
     Rule(
         "posting_has_its_transfer",
@@ -351,7 +268,8 @@ BOOKS = (
                coalesce(string_agg(posting.change::text, ', '), 'nothing')) AS detail
         FROM accounts_adjustment AS adjustment
         LEFT JOIN accounts_posting AS posting ON posting.cause = adjustment.id
-        GROUP BY adjustment.id
+        GROUP BY adjustment.id, adjustment.customer_id, adjustment.ticker, adjustment.change, adjustment.price,
+                 adjustment.approved
         HAVING count(posting.id) <> CASE WHEN adjustment.approved THEN 1 ELSE 0 END
         OR count(posting.id) > 0 AND bool_or(
             (posting.customer_id, posting.ticker, posting.kind, posting.change, posting.price) IS DISTINCT FROM

@@ -1,0 +1,180 @@
+"""The audit of changes: what it takes for changed, what it then examines, and when it examines everything."""
+
+import dataclasses
+from collections.abc import Iterator
+from decimal import Decimal
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django.plugin import DjangoDbBlocker
+
+from accounts.audit import examine
+from accounts.audit.changes import LAST_UUID, TRANSACTIONS_MAX, find_changes
+from accounts.funding import deposit
+from accounts.models import Customer
+from tests.factories import CorporateActionFactory, EntitlementFactory
+from tests.guarantees import lift_guarantees
+from tests.people import claim, open_account, receive_shares, send_report
+from tests.planted import changes_since, examine_changes, mark_now, shared_books
+from tests.trades.test_audit import books
+from trades.audit import ALL_RULES, TABLES, Mark, audit_books
+from trades.models import Status, Trade, Type
+from trades.place import place_trade
+
+
+@pytest.fixture
+def mark(ids: dict[str, Any]) -> Mark:
+    return mark_now()
+
+
+def change(statement: str, ids: dict[str, Any]) -> None:
+    lift_guarantees()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement, ids)
+        assert cursor.rowcount
+
+
+@pytest.mark.django_db
+class TestChanges:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+        with shared_books(books, django_db_blocker) as ids:
+            yield ids
+
+    def test_nothing_has_changed(self, mark: Mark) -> None:
+        changes = changes_since(mark)
+        assert (changes.everything, changes.customers, changes.cause, changes.since) == ("", set(), LAST_UUID, None)
+        assert changes.mark == mark
+        assert examine_changes(ALL_RULES, mark).ok
+
+    def test_only_those_who_traded_are_examined_and_nothing_is_wrong(self, mark: Mark, ids: dict[str, Any]) -> None:
+        with transaction.atomic():
+            trade, _ = place_trade(ids["bob"], "AAPL", Type.BUY, 1)
+        changes = changes_since(mark)
+        assert (changes.everything, changes.customers, changes.cause) == ("", {ids["bob"]}, str(trade.id))
+        assert examine_changes(ALL_RULES, mark).ok
+
+    def test_a_trade_from_before_that_ends_after_is_examined(self, mark: Mark, ids: dict[str, Any]) -> None:
+        send_report(Trade.objects.get(id=ids["selling"]), Status.FILLED, Decimal(101))
+        claim(Customer.objects.get(id=ids["bob"]))
+        changes = changes_since(mark)
+        assert (changes.everything, changes.customers) == ("", {ids["bob"]})
+        assert changes.cause == str(ids["selling"])
+        assert changes.since is not None
+        assert changes.since < timezone.now()
+        assert examine_changes(ALL_RULES, mark).ok
+
+    def test_what_was_wrong_before_is_left_to_the_full_proof(self, ids: dict[str, Any]) -> None:
+        change("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %(alice)s", ids)
+        mark = mark_now()
+        change("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %(bob)s", ids)
+        name = "balance_is_the_sum_of_its_postings"
+        (found,) = [row for row in examine_changes(ALL_RULES, mark).violations if row["rule"] == name]
+        assert found["customerId"] == ids["bob"]
+        assert examine(ALL_RULES).counts[name] == 2
+
+    @pytest.mark.parametrize(
+        ("statement", "why"),
+        [
+            ("DELETE FROM trades_statuschange WHERE trade_id = %(sold)s", "3 final rows of trades_statuschange"),
+            ("DELETE FROM trades_report WHERE id = %(report)s", "1 final rows of trades_report"),
+            ("UPDATE trades_trade SET reason_code = 'x' WHERE id = %(sold)s", "1 final rows of trades_trade"),
+            ("DELETE FROM trades_trade WHERE id = %(waiting)s", "1 rows of trades_trade"),
+            ("DELETE FROM accounts_position WHERE customer_id = %(bob)s", "1 rows of accounts_position"),
+            ("DELETE FROM accounts_lot WHERE remaining > 0 AND customer_id = %(bob)s", "rows of accounts_lot"),
+            (
+                "INSERT INTO trades_feerate (kind, first_day, per_usd, per_share, source, by) "
+                "VALUES ('taf', '2020-01-01', 0.01, 0, 'x', 'x')",
+                "trades_feerate has changed",
+            ),
+        ],
+    )
+    def test_everything_is_examined_if_that_is_suspicious(
+        self, statement: str, why: str, mark: Mark, ids: dict[str, Any]
+    ) -> None:
+        change(statement, ids)
+        assert why in changes_since(mark).everything
+
+    def test_a_deletion_that_an_insertion_covers_up_does_not_add_up(self, mark: Mark, ids: dict[str, Any]) -> None:
+        change(
+            "WITH gone AS (DELETE FROM accounts_position WHERE customer_id = %(bob)s RETURNING customer_id) "
+            "INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost) "
+            "SELECT %(alice)s, 'KO', 0, 0, 0 FROM gone",
+            ids,
+        )
+        assert "the shares do not add up" in changes_since(mark).everything
+
+    def test_a_corporate_action_affects_its_holders(self, ids: dict[str, Any]) -> None:
+        EntitlementFactory.create(action=CorporateActionFactory.create(), customer_id=ids["bob"])
+        mark = mark_now()
+        change("UPDATE trades_corporateaction SET numerator = 3", ids)
+        assert changes_since(mark).customers == {ids["bob"]}
+
+    @pytest.mark.parametrize(
+        ("differs", "why"),
+        [
+            ({"cluster": "1"}, "another database system"),
+            ({"transaction": 2**62}, "another database system"),
+            ({"transaction": -TRANSACTIONS_MAX}, "too many transactions ago"),
+            ({"rules": "x"}, "the rules have changed"),
+        ],
+    )
+    def test_everything_is_examined_if_changes_cannot_be_told(
+        self, differs: dict[str, Any], why: str, mark: Mark
+    ) -> None:
+        assert why in find_changes(TABLES, ALL_RULES, dataclasses.replace(mark, **differs), mark.transaction).everything
+        assert "no earlier proof" in find_changes(TABLES, ALL_RULES, None).everything
+
+    def test_every_table_that_a_rule_reads_is_watched(self) -> None:
+        """A table that nobody watches could change without a proof of the changes noticing."""
+        with connection.cursor() as cursor:
+            tables = set(connection.introspection.table_names(cursor))
+        read = {name for name in tables for rule in ALL_RULES if name in rule.violations.replace("(", " ").split()}
+        assert read - {"accounts_customer"} == {table.name for table in TABLES}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCommitted:
+    def test_a_transaction_that_commits_late_is_not_missed(self, alice: Customer, bob: Customer) -> None:
+        """Its rows were there, unseen, while the first proof looked: neither the order of ids nor a time shows them."""
+        wrote, marked = Event(), Event()
+
+        def deposit_slowly() -> None:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [alice.id])
+                wrote.set()
+                assert marked.wait(10)
+            connection.close()
+
+        thread = Thread(target=deposit_slowly)
+        thread.start()
+        assert wrote.wait(10)
+        deposit(bob.id, Decimal(1))  # gets a later number, and commits earlier
+        first = audit_books()
+        marked.set()
+        thread.join()
+        assert (first.is_full, first.full_because, first.findings.ok) == (True, "", True)
+        second = audit_books(first.mark, only_changes=True)
+        assert (second.full_because, second.is_full) == ("", False)
+        assert [row["customerId"] for row in second.findings.violations] == [alice.id]
+        assert audit_books().findings.counts == second.findings.counts
+
+    def test_proofs_follow_one_another(self, alice: Customer, bob: Customer) -> None:
+        receive_shares(alice, "AAPL", 1, Decimal(100))
+        first = audit_books(None, only_changes=True)
+        assert (first.is_full, first.findings.ok) == (True, True)
+        assert first.full_because == "there is no earlier proof to start from"
+        carol = open_account("carol-too@example.com", Decimal(50))
+        receive_shares(bob, "AAPL", 1, Decimal(100))
+        second = audit_books(first.mark, only_changes=True)
+        assert (second.findings.ok, second.changed, second.full_because) == (True, 2, "")
+        assert (second.customers, second.trades) == (3, 3)
+        third = audit_books(second.mark, only_changes=True)
+        assert (third.findings.ok, third.changed) == (True, 0)
+        deposit(carol.id, Decimal(1))
+        assert audit_books(third.mark, only_changes=True).changed == 1
