@@ -16,7 +16,7 @@ from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
 from accounts.customers import open_account
-from accounts.mail import as_html
+from accounts.mail import as_html, send
 from accounts.models import Customer
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web import encryption
@@ -69,10 +69,10 @@ class Adapter(DefaultAccountAdapter):
         return message
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a message in the name of the brokerage, inside or outside a request."""
+        """Send a message about signing in or security in the name of the brokerage, inside or outside a request."""
         site = {"name": settings.MFA_TOTP_ISSUER, "domain": settings.MFA_TOTP_ISSUER}
         filled = {"request": allauth_context.request, "email": email, "current_site": site} | context
-        self.render_mail(template_prefix, email, filled).send()
+        send([self.render_mail(template_prefix, email, filled)], is_urgent=True)
 
     def send_account_already_exists_mail(self, email: str) -> None:
         """Tell the owner of an email address that somebody signed up with it.

@@ -34,6 +34,7 @@ from web.drf import (
     moment_field,
     money_field,
     page,
+    shared,
 )
 
 UNVERIFIED = "This email address is not verified yet: sign in to the website and enter the code that we mailed to it."
@@ -213,7 +214,7 @@ class PostingsView(CustomerView):
         """List all movements of cash and shares, newest first."""
         asked = self.list_query(PageQuery)
         postings = queries.postings_of(self.customer_id)
-        return Response(page(postings, "id", asked, lambda posting: PostingSerializer(posting).data))
+        return Response(page(postings, "id", asked, shared(PostingSerializer).to_representation))
 
 
 def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BooleanField, QuerySet, Sum
+from django.db.models import BooleanField, Count, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
 from accounts.models import Lot, LotClosing
@@ -23,11 +23,12 @@ FIRST_YEAR, LAST_YEAR = 2008, 2034  # the years that the exchange's calendar cov
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of the closings of one term, USD."""
+    """The sums of the closings of one term, USD, and their number."""
 
     proceeds: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)
     gain: Decimal = Decimal(0)
+    closings: int = 0
 
 
 def open_lots_of(customer_id: int, ticker: str | None = None) -> QuerySet[Lot]:
@@ -58,7 +59,7 @@ def _sales_of(customer_id: int) -> QuerySet[Any, Any]:
 
 def totals_of(sold: QuerySet[Any, Any]) -> dict[bool, Totals]:
     """Return the totals by term: short term under False, long term under True."""
-    sums = sold.order_by().values_list("is_long_term").annotate(Sum("proceeds"), Sum("cost"), Sum("gain"))
+    sums = sold.order_by().values_list("is_long_term").annotate(Sum("proceeds"), Sum("cost"), Sum("gain"), Count("id"))
     return {False: Totals(), True: Totals()} | {is_long_term: Totals(*rest) for is_long_term, *rest in sums}
 
 

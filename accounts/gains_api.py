@@ -14,7 +14,7 @@ from accounts.gains_csv import gains_csv
 from accounts.models import LotMethod
 from accounts.queries import balance_of
 from web import documents
-from web.drf import CustomerView, PageQuery, TextField, money_field, page
+from web.drf import CustomerView, PageQuery, TextField, money_field, page, shared
 from web.timezones import eastern_today
 
 
@@ -100,9 +100,9 @@ class LotsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
-        parameters = self.list_query(LotQuerySerializer)
-        lots = gains.open_lots_of(self.customer_id, (parameters.get("stockTicker") or "").upper() or None)
-        found = page(lots, "id", parameters, lambda lot: LotSerializer(lot).data)
+        asked = self.list_query(LotQuerySerializer)
+        lots = gains.open_lots_of(self.customer_id, (asked.get("stockTicker") or "").upper() or None)
+        found = page(lots, "id", asked, shared(LotSerializer).to_representation)
         return Response({"method": balance_of(self.customer_id).lot_method} | found)
 
 
@@ -130,5 +130,5 @@ class GainsView(CustomerView):
                 "shortTerm": GainTotalsSerializer(totals[False]).data,
                 "longTerm": GainTotalsSerializer(totals[True]).data,
             }
-            | page(sold, "id", parameters, lambda closing: GainSerializer(closing).data)
+            | page(sold, "id", parameters, shared(GainSerializer).to_representation)
         )

@@ -34,6 +34,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
     customer_id, year = current_customer_id(request), _year(request)
     sold = gains.gains_of(customer_id, year)
     totals = gains.totals_of(sold)
+    count = sum(each.closings for each in totals.values())
     return render(
         request,
         "accounts/gains.html",
@@ -47,8 +48,8 @@ def gains_page(request: HttpRequest) -> HttpResponse:
             "method": balance_of(customer_id).lot_method,
             "methods": LotMethod.choices,
             "shown_max": SHOWN_MAX,
-            "files": part_numbers(sold, PIECES_A_FILE),
-            "documents": part_numbers(sold, PIECES_A_DOCUMENT),
+            "files": part_numbers(count, PIECES_A_FILE),
+            "documents": part_numbers(count, PIECES_A_DOCUMENT),
         },
     )
 

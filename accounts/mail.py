@@ -1,7 +1,8 @@
 """Outgoing email: stored in the database when it is sent, and delivered by the sweep.
 
 So no page or program has to wait for the mail server or fails with it, and no message is lost while it is down. A
-message that is sent within a transaction is only sent if the transaction commits.
+message that is sent within a transaction is only sent if the transaction commits. Urgent messages, which are about
+signing in and security, don't wait behind others.
 """
 
 import json
@@ -34,10 +35,21 @@ log = structlog.get_logger()
 class Outbox(BaseEmailBackend):
     """A Django email backend that stores messages for `deliver`."""
 
+    def __init__(self, *, is_urgent: bool = False, **options: Any) -> None:
+        """Create a backend for urgent messages or for others."""
+        super().__init__(**options)
+        self.is_urgent = is_urgent
+
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store messages, encrypted; return how many."""
-        stored = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
-        return len(stored)
+        contents = [encryption.encrypt(_packed(mail)) for mail in email_messages]
+        kept = Mail.objects.bulk_create([Mail(content=content, is_urgent=self.is_urgent) for content in contents])
+        return len(kept)
+
+
+def send(messages: Sequence[EmailMessage], *, is_urgent: bool) -> None:
+    """Send messages: urgent ones, which are about signing in and security, are delivered before all others."""
+    get_connection(is_urgent=is_urgent).send_messages(list(messages))
 
 
 def as_html(text: str) -> str:
@@ -85,12 +97,14 @@ def bring_forward() -> None:
 
 
 def _claim() -> list[Mail]:
-    """Return the messages that have been due for longest, and keep them from others until their next try is due."""
+    """Return the messages to deliver next, urgent ones first; keep them from others until their next try is due."""
     values = {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX, "most": MAILS_CLAIMED_MAX}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, values)
         rows = cursor.fetchall()
-    return [Mail(**dict(zip(("id", "content", "created_at", "tries"), row, strict=True))) for row in sorted(rows)]
+    names = ("id", "content", "created_at", "tries", "is_urgent")
+    claimed = [Mail(**dict(zip(names, row, strict=True))) for row in rows]
+    return sorted(claimed, key=lambda mail: (not mail.is_urgent, mail.pk))
 
 
 def _release(claimed: list[Mail]) -> None:
@@ -133,8 +147,8 @@ CLAIM = """
     SET tries = tries + 1,
         due_at = statement_timestamp() + make_interval(secs => LEAST(%(longest)s, %(first)s * 2 ^ LEAST(tries, 20)))
     WHERE id = ANY (ARRAY(
-        SELECT id FROM accounts_mail WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT %(most)s
-        FOR UPDATE SKIP LOCKED
+        SELECT id FROM accounts_mail WHERE due_at <= statement_timestamp() ORDER BY is_urgent DESC, due_at
+        LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ))
-    RETURNING id, content, created_at, tries
+    RETURNING id, content, created_at, tries, is_urgent
 """

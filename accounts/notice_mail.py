@@ -8,11 +8,12 @@ from itertools import groupby
 from typing import Protocol
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
+from accounts.mail import send
 from accounts.models import Customer
 from accounts.models.notice import Notice
 from accounts.notices import ALWAYS
@@ -65,19 +66,20 @@ def _send_waiting(ids: list[int]) -> int:
     first, and the transaction only writes them.
     """
     waiting = Notice.objects.filter(id__in=ids, sent_at=None).order_by("customer_id", "kind", "id")
-    prepared: list[tuple[set[int], EmailMultiAlternatives | None]] = []
-    for _, group in groupby(waiting.select_related("customer"), key=lambda notice: (notice.customer_id, notice.kind)):
-        notices = list(group)
+    prepared: list[tuple[set[int], bool, EmailMultiAlternatives | None]] = []
+    by_mail = groupby(waiting.select_related("customer"), key=lambda notice: (notice.customer_id, notice.kind))
+    for (_, kind), group in by_mail:
+        notices, is_urgent = list(group), kind == Notice.Kind.SECURITY
         customer = notices[0].customer
         is_read = customer.is_active and customer.erased_at is None
-        prepared.append(({notice.id for notice in notices}, _mail(customer, notices) if is_read else None))
+        prepared.append(({notice.id for notice in notices}, is_urgent, _mail(customer, notices) if is_read else None))
     with transaction.atomic(durable=True):
-        current = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
-        sending = [(group, mail) for group, mail in prepared if group <= current]
-        mails = [mail for _, mail in sending if mail]
-        get_connection().send_messages(mails)
-        Notice.objects.filter(id__in=set().union(*(group for group, _ in sending))).update(sent_at=Now())
-    return len(mails)
+        mine = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
+        sending = [each for each in prepared if each[0] <= mine]
+        for is_urgent in (True, False):
+            send([mail for _, urgency, mail in sending if mail and urgency is is_urgent], is_urgent=is_urgent)
+        Notice.objects.filter(id__in=set().union(*(group for group, _, _ in sending))).update(sent_at=Now())
+    return sum(mail is not None for _, _, mail in sending)
 
 
 def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:

@@ -27,7 +27,7 @@ from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
 from web.documents import in_turn
-from web.parts import get_part, part_numbers, requested_part
+from web.parts import fit_one_part, get_part, part_numbers, requested_part
 from web.sign_in import form_of, page_at, signed_in
 from web.templatetags.figures import usd
 
@@ -76,7 +76,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
-            "files": part_numbers(queries.postings_of(customer_id), LINES_A_FILE),
+            "is_one_file": fit_one_part(queries.postings_of(customer_id), LINES_A_FILE),
             "is_first": not before,
             "deposit": _amount_form(request, "deposit"),
             "withdraw": _amount_form(request, "withdraw"),
@@ -93,12 +93,13 @@ def _amount_form(request: HttpRequest, verb: str) -> AmountForm:
 
 def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]:
     """Return postings for the ledger, each with the share posting of its trade."""
-    causes = [line.cause for line in lines if line.kind in {Posting.Kind.BUY, Posting.Kind.SELL}]
+    of_trades = {Posting.Kind.BUY, Posting.Kind.SELL}
+    causes = [line.cause for line in lines if line.kind in of_trades]
     moved = {
         posting.cause: posting
         for posting in queries.postings_of(customer_id).filter(cause__in=causes).exclude(ticker=CASH)
     }
-    return [{"posting": line, "shares": moved.get(line.cause)} for line in lines]
+    return [{"posting": line, "shares": moved.get(line.cause) if line.kind in of_trades else None} for line in lines]
 
 
 def _redirect_to_cash(request: HttpRequest) -> str:
@@ -155,6 +156,14 @@ def _withdrawable_now(request: HttpRequest) -> str:
 
 @signed_in
 @require_GET
+def ledger_files(request: HttpRequest) -> HttpResponse:
+    """List the files of a ledger that is too long for one."""
+    files = part_numbers(queries.postings_of(current_customer_id(request)).count(), LINES_A_FILE)
+    return render(request, "accounts/ledger_files.html", {"files": files, "lines_a_file": LINES_A_FILE})
+
+
+@signed_in
+@require_GET
 @in_turn
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Send a part of the postings as CSV, oldest first."""
@@ -179,7 +188,13 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """Show the statement of a month."""
     made = _statement(request, year, month)
     parts = range(1, made.parts + 1) if made.parts > 1 else []
-    return render(request, "accounts/statement.html", {"statement": made, "parts": parts, "gains": gains_rows(made)})
+    found = {
+        "statement": made,
+        "parts": parts,
+        "shares": statement_document.shares_table(made),
+        "gains": gains_rows(made),
+    }
+    return render(request, "accounts/statement.html", found)
 
 
 @signed_in

@@ -1,4 +1,6 @@
-"""A statement as a PDF document."""
+"""A statement as a PDF document, and the tables that it has in common with the page."""
+
+from typing import NamedTuple
 
 from accounts.models import Customer
 from accounts.statements import Statement, gains_rows
@@ -32,25 +34,42 @@ def _sums(statement: Statement) -> list[pdf.Part]:
 
 
 def _shares(statement: Statement) -> list[pdf.Part]:
-    rows = [
-        [
-            holding.ticker,
-            f"{holding.opening:,}",
-            usd(holding.opening_price),
-            cents(holding.opening_value),
-            f"{holding.closing:,}",
-            usd(holding.closing_price),
-            cents(holding.closing_value),
-        ]
-        for holding in statement.shares
-    ]
-    if not rows:
+    if not statement.shares:
         return [*pdf.heading("Shares"), pdf.Text("No shares were held.", muted=True), pdf.Gap(18)]
-    head = ["Stock", "At the beginning", "Price", "Value", "At the end", "Price", "Value"]
-    total = ["All shares", "", "", cents(statement.opening_value), "", "", cents(statement.closing_value)]
+    shares = shares_table(statement)
     note: list[pdf.Part] = [pdf.Text(statement.note_on_prices, muted=True)] if statement.note_on_prices else []
-    table = pdf.Table([head, *rows, total], [1.4, 1.3, 1, 1.2, 1.1, 1, 1.2], 1, bold=[len(rows) + 1])
-    return [*pdf.heading("Shares"), table, *note, pdf.Gap(18)]
+    bold = [len(shares.rows) - 1] if shares.has_total else []
+    return [*pdf.heading("Shares"), pdf.Table(shares.rows, shares.widths, 1, bold=bold), *note, pdf.Gap(18)]
+
+
+class SharesTable(NamedTuple):
+    """The table of shares: a heading, a row for each stock, and the total if there are values."""
+
+    rows: list[list[str]]
+    widths: list[float]
+    has_total: bool
+
+
+def shares_table(statement: Statement) -> SharesTable:
+    """Return the table of shares at the beginning and at the end, without prices and values where none is known."""
+    held = statement.shares
+    columns: list[tuple[float, list[str]]] = [
+        (1.4, ["Stock", *(each.ticker for each in held), "All shares"]),
+        (1.3, ["At the beginning", *(f"{each.opening:,}" for each in held), ""]),
+    ]
+    if any(each.opening_price for each in held if each.opening):
+        prices = [usd(each.opening_price) if each.opening else "" for each in held]
+        values = [cents(each.opening_value) for each in held]
+        columns += [(1, ["Price", *prices, ""]), (1.2, ["Value", *values, cents(statement.opening_value)])]
+    end = "At the end" if statement.month.is_over else "Now"
+    columns += [(1.1, [end, *(f"{each.closing:,}" for each in held), ""])]
+    if any(each.closing_price for each in held if each.closing):
+        prices = [usd(each.closing_price) if each.closing else "" for each in held]
+        values = [cents(each.closing_value) for each in held]
+        columns += [(1, ["Price", *prices, ""]), (1.2, ["Value", *values, cents(statement.closing_value)])]
+    rows = [list(row) for row in zip(*(texts for _, texts in columns), strict=True)]
+    has_total = any(texts[0] == "Value" for _, texts in columns)
+    return SharesTable(rows if has_total else rows[:-1], [width for width, _ in columns], has_total)
 
 
 def _unsettled(statement: Statement) -> list[pdf.Part]:

@@ -89,6 +89,7 @@ urlpatterns = [
     path("cash", account_pages.cash, name="cash"),
     path("cash/deposit", account_pages.deposit, name="deposit"),
     path("cash/withdraw", account_pages.withdraw, name="withdraw"),
+    path("cash/ledger", account_pages.ledger_files, name="ledger_files"),
     path("cash/ledger.csv", account_pages.ledger_csv, name="ledger_csv"),
     path("statements", account_pages.statements, name="statements"),
     path("statements/<int:year>-<int:month>", account_pages.statement, name="statement"),

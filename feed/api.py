@@ -13,7 +13,16 @@ from feed import reader
 from feed.reader import EVENT_TYPES, Cursor, Event
 from trades.api import TradeSerializer
 from trades.models import CorporateAction
-from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, TextField, moment_field, money_field
+from web.drf import (
+    PAGE_SIZE,
+    PAGE_SIZE_MAX,
+    CustomerView,
+    StrictSerializer,
+    TextField,
+    moment_field,
+    money_field,
+    shared,
+)
 
 
 class CorporateActionSerializer(serializers.Serializer[Any]):
@@ -60,7 +69,7 @@ class EventPageSerializer(serializers.Serializer[Any]):
 
 def event_body(event: Event) -> dict[str, Any]:
     """Return the JSON object of an event, which is the same in pages, streams and webhooks."""
-    return dict(EventSerializer(event).data)
+    return dict(shared(EventSerializer).to_representation(event))
 
 
 class EventQuerySerializer(StrictSerializer):

@@ -24,9 +24,14 @@ def requested_part(request: HttpRequest) -> int:
     return int(part) if part.isascii() and part.isdecimal() and len(part) <= DIGITS_MAX else 0
 
 
-def part_numbers(rows: QuerySet[Any], rows_a_part: int) -> range:
-    """Return the part numbers of these rows, from 1. Without rows there is one empty part."""
-    return range(1, 1 + max(1, -(-rows.count() // rows_a_part)))
+def part_numbers(rows: int, rows_a_part: int) -> range:
+    """Return the part numbers of this many rows, from 1. Without rows there is one empty part."""
+    return range(1, 1 + max(1, -(-rows // rows_a_part)))
+
+
+def fit_one_part(rows: QuerySet[Any], rows_a_part: int) -> bool:
+    """Return whether one part holds all of these rows. Reads no more of them than fit, where a count reads all."""
+    return not rows[rows_a_part : rows_a_part + 1].exists()
 
 
 def get_part(rows: QuerySet[Any], rows_a_part: int, number: int) -> Part:
@@ -35,7 +40,7 @@ def get_part(rows: QuerySet[Any], rows_a_part: int, number: int) -> Part:
     Raises:
         Http404: There is no such part.
     """
-    parts = part_numbers(rows, rows_a_part)
+    parts = part_numbers(rows.count(), rows_a_part)
     if number not in parts:
         raise Http404("There is no such part.")
     return Part(number, len(parts), rows[(number - 1) * rows_a_part : number * rows_a_part])

@@ -23,6 +23,7 @@ from web.drf import (
     idempotency_key,
     moment_field,
     page,
+    shared,
 )
 from webhooks import subscriptions
 from webhooks.models import Delivery, Webhook
@@ -241,7 +242,7 @@ class DeliveriesView(_WebhookView):
         """List the deliveries of a webhook, newest first."""
         asked = self.list_query(PageQuery)
         rows = Delivery.objects.filter(webhook=self.own_webhook(webhook_id))
-        answer: dict[str, Any] = page(rows, "id", asked, lambda row: DeliverySerializer(row).data)
+        answer: dict[str, Any] = page(rows, "id", asked, shared(DeliverySerializer).to_representation)
         return Response(answer)
 
 

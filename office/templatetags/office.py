@@ -84,8 +84,10 @@ def plain(value: Any) -> Any:
     """Format a value from the audit log for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | dict):
-        return ", ".join(f"{key}: {value[key]}" if isinstance(value, dict) else str(key) for key in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {plain(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(str(plain(each)) for each in value) or "none"
     if isinstance(value, str) and AMOUNT.fullmatch(value):
         return money(Decimal(value))
     return "–" if value is None else value

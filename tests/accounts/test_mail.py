@@ -23,8 +23,9 @@ from django.test import Client
 from accounts import notices, statement_notices, tokens
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
-from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
+from accounts.mail import GIVE_UP_AFTER, MAILS_CLAIMED_MAX, bring_forward, deliver
 from accounts.models import Customer, Mail, Notice
+from accounts.notice_mail import send_notices
 from office import daily_report
 from tests.people import violate
 from webhooks import mails as webhook_mails
@@ -147,6 +148,21 @@ def test_finding_many_mails_takes_few_statements(settings: Any, django_assert_ma
     with django_assert_max_num_queries(45 + 4):  # each is deleted once it is delivered
         assert deliver() == 45
     assert [message.to for message in mail.outbox] == [[f"{number}@example.com"] for number in range(45)]
+
+
+def test_mail_about_signing_in_and_security_waits_behind_no_other(bob: Customer) -> None:
+    Notice.objects.update(sent_at=datetime(2026, 1, 1, tzinfo=UTC))
+    for number in range(MAILS_CLAIMED_MAX + 1):
+        send_mail("Hello", "Words.", None, [f"{number}@example.com"])
+    make_all_due()
+    tokens.issue(bob, "robot", ["read"])
+    deposit(bob.id, Decimal(5))
+    assert send_notices() == 2
+    Client().post("/account/password/reset/", {"email": bob.email})
+    deliver()
+    subjects = [message.subject for message in mail.outbox]
+    assert subjects[:3] == ["New API token “robot”", "Your code to reset your password", "Hello"]
+    assert subjects[-1] == "Deposit of $5.00"
 
 
 def test_several_processes_deliver_a_mail_once(settings: Any) -> None:

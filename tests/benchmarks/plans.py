@@ -15,9 +15,9 @@ PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s|%%")
 
 @dataclass
 class Plan:
-    """One statement's plan: when it is used, its cost, the tables that it scans completely, and its indexes."""
+    """One statement's plan: its kind, its cost, the tables that it scans completely, and its indexes."""
 
-    when: str
+    kind: str
     statement: str
     cost: float = 0.0
     relations: int = 0
@@ -43,29 +43,29 @@ def planned() -> Iterator[list[Plan]]:
     """
     plans: list[Plan] = []
 
-    def plan(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+    def record_plans(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
         if HAS_A_PLAN.match(statement):
-            first = _plan(AT_FIRST, statement, f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            custom = _plan(AT_FIRST, statement, f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             generic = _plan(LATER, statement, f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {_numbered(statement)}", None)
-            is_cheaper = generic.cost <= first.cost + PLANNING_COST * (first.relations + 1)
-            plans.extend([first, generic if is_cheaper else replace(first, when=LATER)])
+            is_cheaper = generic.cost <= custom.cost + PLANNING_COST * (custom.relations + 1)
+            plans.extend([custom, generic if is_cheaper else replace(custom, kind=LATER)])
         return execute(statement, parameters, many, context)
 
-    with connection.execute_wrapper(plan):
+    with connection.execute_wrapper(record_plans):
         yield plans
 
 
-AT_FIRST, LATER = "at first", "once prepared"
+AT_FIRST, LATER = "with actual values", "once prepared"
 PLANNING_COST = 2.5  # for each relation, as in PostgreSQL's cached_plan_cost()
 
 
-def _plan(when: str, statement: str, explain: str, parameters: Any) -> Plan:
+def _plan(kind: str, statement: str, explain: str, parameters: Any) -> Plan:
     with psycopg.ClientCursor(connection.connection) as cursor:
         row = cursor.execute(explain, parameters).fetchone()
     assert row
-    top = row[0][0]["Plan"]
-    plan = Plan(when, statement, top["Total Cost"])
-    plan.add(top)
+    root = row[0][0]["Plan"]
+    plan = Plan(kind, statement, root["Total Cost"])
+    plan.add(root)
     return plan
 
 

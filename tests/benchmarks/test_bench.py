@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.story
-def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
+def test_every_stage_is_measured_and_the_audit_passes(folder: Path) -> None:
     options = {
         "RUNS": "1",
         "SECONDS": "2",
@@ -61,6 +61,6 @@ def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
     assert [row["rate"] for row in result["latency"]][:2] == [20, 40]
     assert result["lone"]["trades"] > 0
     assert {goal["goal"] for goal in result["goals"]} >= {"settled / bare limit", "a single trade final, p50, ms"}
-    assert list(folder.glob("brokerage-bench-*")) == []  # no files are left behind
+    assert list(folder.glob("brokerage-bench-*")) == []  # the temporary folder is removed
     assert any(line.startswith("| settled, end to end |") for line in markdown(result))
     assert ElementTree.fromstring(draw(result)).tag.endswith("svg")  # noqa: S314 (our own)

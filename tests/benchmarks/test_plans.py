@@ -26,7 +26,7 @@ from trades.sweep import ask_exchange, ring_for_waiting
 from trades.turn import settle_and_claim
 
 CUSTOMERS, TRADES_EACH = 5_000, 20
-SETS = (1, 40)
+CUSTOMERS_A_STEP = (1, 40)
 GROWING_TABLES = {
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_position", "accounts_posting"),
     *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
@@ -46,7 +46,7 @@ def _listing(exchange: StandInExchange) -> None:
 
 
 @pytest.fixture(scope="module")
-def past(administrator: Database) -> Population:
+def past_trades(administrator: Database) -> Population:
     """Load 100,000 final trades, 200,000 postings, 300,000 status changes and some open trades; update statistics."""
     population = populate(administrator.connection, CUSTOMERS, TRADES_EACH)
     with loading(administrator.connection):
@@ -71,10 +71,10 @@ OPEN_TRADES = """
 """
 
 
-@pytest.fixture(params=SETS)
-def customer_ids(past: Population, request: pytest.FixtureRequest) -> list[int]:
+@pytest.fixture(params=CUSTOMERS_A_STEP)
+def customer_ids(past_trades: Population, request: pytest.FixtureRequest) -> list[int]:
     step = CUSTOMERS // request.param // 4 * 4
-    return [past.first_id + number * step for number in range(request.param)]
+    return [past_trades.first_id + number * step for number in range(request.param)]
 
 
 def check(step: Callable[[], object], *indexes: str) -> None:
@@ -82,11 +82,11 @@ def check(step: Callable[[], object], *indexes: str) -> None:
     with planned() as plans:
         step()
     for plan in plans:
-        assert not plan.read_whole & GROWING_TABLES, f"{plan.when}: {plan.statement}"
-    for when in (AT_FIRST, LATER):
-        used = set[str]().union(*(plan.indexes for plan in plans if plan.when == when))
+        assert not plan.read_whole & GROWING_TABLES, f"{plan.kind}: {plan.statement}"
+    for kind in (AT_FIRST, LATER):
+        used = set[str]().union(*(plan.indexes for plan in plans if plan.kind == kind))
         missing = [index for index in indexes if not used & set(index.split("|"))]
-        assert not missing, f"{when}: {used}"
+        assert not missing, f"{kind}: {used}"
 
 
 def place(customer_ids: list[int], type: str = Type.BUY) -> None:
@@ -103,8 +103,8 @@ def report(trades: list[Trade]) -> None:
     store_reports([report_body(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
 
 
-def test_a_token_is_looked_up(past: Population) -> None:
-    check(lambda: tokens.find(past.tokens(1)[0]), TOKEN, "accounts_customer_pkey")
+def test_a_token_is_looked_up(past_trades: Population) -> None:
+    check(lambda: tokens.find(past_trades.tokens(1)[0]), TOKEN, "accounts_customer_pkey")
 
 
 def test_a_trade_is_placed(customer_ids: list[int]) -> None:
@@ -172,9 +172,9 @@ def test_the_sweep_finds_trades_in_flight_for_too_long(customer_ids: list[int]) 
     ],
     ids=["all", "a later page", "since a day", "the filled", "of a stock"],
 )
-def test_trades_are_listed(past: Population, criteria: TradeFilter, indexes: list[str]) -> None:
-    place([past.first_id])
-    check(lambda: find_trades(past.first_id, criteria, 50), *indexes)
+def test_trades_are_listed(past_trades: Population, criteria: TradeFilter, indexes: list[str]) -> None:
+    place([past_trades.first_id])
+    check(lambda: find_trades(past_trades.first_id, criteria, 50), *indexes)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_trades_are_listed(past: Population, criteria: TradeFilter, indexes: lis
         ("balance", "accounts_balance_pkey"),
     ],
 )
-def test_the_api_reads(past: Population, path: str, index: str) -> None:
-    client = Client(headers={"Authorization": f"Bearer {past.tokens(1)[0]}"})
+def test_the_api_reads(past_trades: Population, path: str, index: str) -> None:
+    client = Client(headers={"Authorization": f"Bearer {past_trades.tokens(1)[0]}"})
     responses = []
     check(lambda: responses.append(client.get(f"/api/v1/{path}")), index, TOKEN)
     assert responses[0].status_code == 200
@@ -201,6 +201,6 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
     )
 
 
-def test_a_sequential_scan_is_detected(past: Population) -> None:
+def test_a_sequential_scan_is_detected(past_trades: Population) -> None:
     with pytest.raises(AssertionError, match="trades_trade"):
         check(lambda: list(Trade.objects.filter(quantity=1)))

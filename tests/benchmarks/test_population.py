@@ -32,28 +32,30 @@ def definitions() -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(DEFINITIONS)
         rows = cursor.fetchall()
-        cursor.execute(PARTIAL)  # by name only: a recreated index spells the casts of its condition differently
+        cursor.execute(PARTIAL)  # by name only: the text of a recreated index's condition has different casts
         return [*rows, *cursor.fetchall()]
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("in_bulk", [False, True], ids=["as the tables are", "in bulk"])
-def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch, in_bulk: bool) -> None:
+@pytest.mark.parametrize("in_bulk", [False, True], ids=["into indexed tables", "in bulk"])
+def test_loaded_trades_pass_the_audit_and_keep_every_constraint(
+    administrator: Database, monkeypatch: pytest.MonkeyPatch, in_bulk: bool
+) -> None:
     monkeypatch.setattr(population, "TRADES_A_STATEMENT", 100)  # so that several statements are needed
     before = definitions()
-    population_loaded = populate(
+    loaded = populate(
         administrator.connection, CUSTOMERS, TRADES_EACH, connect=administrator.connect if in_bulk else None
     )
     assert definitions() == before
     assert audit_books().findings.violations == []
     assert not Posting.objects.filter(settles_on=None).exists()
     assert Lot.objects.count() == CUSTOMERS * TRADES_EACH
-    trades = Trade.objects.filter(customer_id__gte=population_loaded.first_id)
+    trades = Trade.objects.filter(customer_id__gte=loaded.first_id)
     assert trades.count() == CUSTOMERS * TRADES_EACH
-    customer_id = population_loaded.first_id + 1
+    customer_id = loaded.first_id + 1
     (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.latest_cursor(), 1000)
-    line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
-    assert [event.trade.id for event in events if event.trade] == [trade for trade in line for _ in range(3)]
+    trade_ids = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
+    assert [event.trade.id for event in events if event.trade] == [trade_id for trade_id in trade_ids for _ in range(3)]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.shards import BUCKETS, bucket_of, grow, move_seconds, plan, spread
 
 
-def test_a_customer_keeps_its_bucket_for_ever() -> None:
+def test_a_customers_bucket_never_changes() -> None:
     assert [bucket_of(customer) for customer in (1, 2, 3, 1_000_000)] == [4014, 3604, 3714, 1864]
     assert len({bucket_of(customer) for customer in range(100_000)}) == BUCKETS
 
@@ -25,7 +25,7 @@ def test_growth_moves_the_fewest_buckets_and_stays_even(before: int, after: int)
     assert max(counts) - min(counts) <= 2
 
 
-def test_a_hundred_million_trades_a_day_ask_for_many_databases_and_a_million_for_few() -> None:
+def test_a_hundred_million_trades_a_day_need_many_databases_and_a_million_few() -> None:
     assert plan(1_000_000).shards <= 2
     assert plan(100_000_000).shards > 50
 

@@ -56,6 +56,7 @@ SIGNED_IN = {
     "trades-filtered": "/trades?status=REJECTED",
     "trade": "/trades/{filled}",
     "cash": "/cash",
+    "ledger-files": "/cash/ledger",
     "statements": "/statements",
     "statement": "/statements/{month}",
     "watchlist": "/watchlist?q=bank",

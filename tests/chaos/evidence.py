@@ -1,4 +1,4 @@
-"""The evidence of a small fault suite run in which nothing went wrong."""
+"""The evidence of a small fault suite run without violations."""
 
 import json
 from datetime import date
@@ -63,7 +63,7 @@ def report_body(number: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def all_is_well() -> Evidence:
+def correct_evidence() -> Evidence:
     """Return evidence without violations: Alice deposited 100 USD, bought three times and withdrew 5; Bob is idle."""
     numbers = (1, 2, 3)
     cash = [
@@ -146,12 +146,12 @@ def with_a_split(evidence: Evidence) -> None:
 def with_fees(evidence: Evidence) -> None:
     """Let a fee on both sides come into force on the day when Alice bought: a cent for each of her three trades."""
     day = date(2026, 1, 2)
-    nothing = {"per_usd": Decimal(0), "last_day": None, "maximum": None}
+    no_rate = {"per_usd": Decimal(0), "last_day": None, "maximum": None}
     evidence.fee_rates += [
-        nothing | {"kind": "cat", "first_day": date(2026, 1, 1), "per_share": Decimal("0.004")},
-        nothing | {"kind": "cat", "first_day": day, "per_share": Decimal("0.00001")},
-        nothing | {"kind": "cat", "first_day": date(2026, 1, 3), "per_share": Decimal(1)},
-        nothing | {"kind": "sec", "first_day": day, "per_share": Decimal(1)},
+        no_rate | {"kind": "cat", "first_day": date(2026, 1, 1), "per_share": Decimal("0.004")},
+        no_rate | {"kind": "cat", "first_day": day, "per_share": Decimal("0.00001")},
+        no_rate | {"kind": "cat", "first_day": date(2026, 1, 3), "per_share": Decimal(1)},
+        no_rate | {"kind": "sec", "first_day": day, "per_share": Decimal(1)},
     ]
     before, evidence.postings, paid = evidence.postings, [], Decimal(0)
     for posting in before:
@@ -163,6 +163,6 @@ def with_fees(evidence: Evidence) -> None:
             paid += CENT
     for number, posting in enumerate(evidence.postings, 1):
         posting["id"] = number
-    for each in evidence.trades:
-        each["traded_on"] = day
+    for trade in evidence.trades:
+        trade["traded_on"] = day
     evidence.balances[0]["amount"] -= paid

@@ -1,4 +1,4 @@
-"""Trades that expired or were late are reported unless a fault explains it."""
+"""Expired and late trades are violations unless a fault explains them."""
 
 from typing import Any
 
@@ -54,20 +54,20 @@ UNEXPLAINED = [
 
 
 @pytest.mark.parametrize("faults", EXPLAINED, ids=range(len(EXPLAINED)))
-def test_trades_may_expire_if_a_fault_explains_it(faults: list[dict[str, Any]]) -> None:
+def test_an_expiry_that_a_fault_explains_is_no_violation(faults: list[dict[str, Any]]) -> None:
     assert "expired" not in kinds_of_violations(*faults)
 
 
 @pytest.mark.parametrize("faults", UNEXPLAINED, ids=range(len(UNEXPLAINED)))
-def test_trades_may_not_expire_without_a_fault(faults: list[dict[str, Any]]) -> None:
+def test_an_expiry_that_no_fault_explains_is_a_violation(faults: list[dict[str, Any]]) -> None:
     assert "expired" in kinds_of_violations(*faults)
 
 
-def test_a_jump_of_the_exchanges_clock_explains_only_what_it_ended() -> None:
-    ended_at_once = {"settled_at": CLAIMED + 1}
-    assert "expired" not in kinds_of_violations(fault("exchange clock", "exchange", -1, 2), **ended_at_once)
-    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", 20, 22), **ended_at_once)
-    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", -9, -4), **ended_at_once)
+def test_a_jump_of_the_exchanges_clock_explains_only_trades_that_it_ended() -> None:
+    settled_immediately = {"settled_at": CLAIMED + 1}
+    assert "expired" not in kinds_of_violations(fault("exchange clock", "exchange", -1, 2), **settled_immediately)
+    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", 20, 22), **settled_immediately)
+    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", -9, -4), **settled_immediately)
 
 
 def test_late_trades_after_the_last_fault_are_found() -> None:
@@ -80,9 +80,12 @@ def test_times_from_a_wrong_clock_are_corrected() -> None:
     request = {"began": CLAIMED - 5, "ended": CLAIMED + 60}
     jump = fault("clock", "postgres", 0, 9, jumpSeconds=-3600)
     trade = TRADE | {"claimed_at": CLAIMED - 3598}
-    from_the_future = TRADE | {"placed_at": CLAIMED + 3600}
+    placed_in_the_future = TRADE | {"placed_at": CLAIMED + 3600}
     evidence = Evidence(
-        trades=[trade, from_the_future], reports=[{"received_at": CLAIMED - 3590}], requests=[request], faults=[jump]
+        trades=[trade, placed_in_the_future],
+        reports=[{"received_at": CLAIMED - 3590}],
+        requests=[request],
+        faults=[jump],
     )
     correct_times(evidence)
     assert (evidence.trades[0]["claimed_at"], evidence.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)

@@ -20,7 +20,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     assert list(islice(at_random(7), 50)) != list(islice(at_random(8), 50))
 
 
-def test_a_primary_and_a_standby_are_never_taken_at_random_together() -> None:
+def test_random_faults_never_hit_a_primary_and_a_standby_together() -> None:
     assert not any({"primary", "standby"} <= set(fault.kinds) for fault in islice(at_random(3), 500))
 
 

@@ -30,12 +30,12 @@ def echo() -> Iterator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+            threading.Thread(target=echo_back, args=(connection,), daemon=True).start()
 
-    def answer(connection: socket.socket) -> None:
+    def echo_back(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            while piece := connection.recv(4096):
-                connection.sendall(piece)
+            while chunk := connection.recv(4096):
+                connection.sendall(chunk)
 
     threading.Thread(target=serve, daemon=True).start()
     yield listener.getsockname()[1]
@@ -69,9 +69,9 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exception]:
+def echoed(connection: socket.socket, payload: bytes = b"hello") -> bytes | type[Exception]:
     try:
-        connection.sendall(words)
+        connection.sendall(payload)
         return connection.recv(4096)
     except OSError as error:
         return type(error)
@@ -79,63 +79,63 @@ def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exce
 
 def test_without_a_fault_everything_passes(link: tuple[int, Send]) -> None:
     with connect(link[0]) as connection:
-        assert ask(connection) == b"hello"
+        assert echoed(connection) == b"hello"
 
 
 def test_a_stall_delays(link: tuple[int, Send]) -> None:
-    port, say = link
+    port, send = link
     with connect(port) as connection:
-        ask(connection)
-        say(fault="stall")
-        assert ask(connection) is TimeoutError
-        say(fault=None)
+        echoed(connection)
+        send(fault="stall")
+        assert echoed(connection) is TimeoutError
+        send(fault=None)
         assert connection.recv(4096) == b"hello"
 
 
 @pytest.mark.parametrize("fault", ["blackhole", "deaf"])
 def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Send], fault: str) -> None:
-    port, say = link
+    port, send = link
     with connect(port) as connection:
-        ask(connection)
-        say(fault=fault)
-        assert ask(connection) is TimeoutError
-        say(fault=None)
-        assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
+        echoed(connection)
+        send(fault=fault)
+        assert echoed(connection) is TimeoutError
+        send(fault=None)
+        assert echoed(connection) in {ConnectionResetError, BrokenPipeError, b""}
     with connect(port) as connection:
-        assert ask(connection) == b"hello"
+        assert echoed(connection) == b"hello"
 
 
 def test_a_cut_resets_open_connections(link: tuple[int, Send]) -> None:
-    port, say = link
+    port, send = link
     with connect(port) as connection:
-        ask(connection)
-        say(cut=True)
-        assert ask(connection) is ConnectionResetError
+        echoed(connection)
+        send(cut=True)
+        assert echoed(connection) is ConnectionResetError
     with connect(port) as connection:
-        assert ask(connection) == b"hello"
+        assert echoed(connection) == b"hello"
 
 
 def test_a_refusal_resets_new_connections(link: tuple[int, Send]) -> None:
-    port, say = link
-    say(fault="refuse")
+    port, send = link
+    send(fault="refuse")
     with suppress(ConnectionError), connect(port) as connection:
         connection.sendall(b"hello")
         assert connection.recv(4096) == b""
 
 
 def test_half_cuts_a_response_in_the_middle(link: tuple[int, Send]) -> None:
-    port, say = link
-    say(fault="half")
+    port, send = link
+    send(fault="half")
     with connect(port) as connection:
-        assert ask(connection) in {b"he", ConnectionResetError}
-        assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
+        assert echoed(connection) in {b"he", ConnectionResetError}
+        assert echoed(connection) in {ConnectionResetError, BrokenPipeError, b""}
 
 
 def test_slow_delays_every_chunk(link: tuple[int, Send]) -> None:
-    port, say = link
-    say(fault="slow")
+    port, send = link
+    send(fault="slow")
     with connect(port) as connection:
         connection.settimeout(3)
         started_at = time.monotonic()
-        assert ask(connection) == b"hello"
+        assert echoed(connection) == b"hello"
         assert time.monotonic() - started_at >= 0.4

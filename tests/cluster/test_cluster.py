@@ -60,7 +60,8 @@ class Cluster:
     def output(self) -> str:
         return (self.folder / "up.log").read_text()
 
-    def tell(self, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
+        """Run a command of the cluster's program; return its output."""
         process = subprocess.run(
             [sys.executable, "-m", "cluster", *arguments], cwd=PROJECT, env=self.env, capture_output=True, text=True
         )
@@ -103,7 +104,7 @@ def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
 
 
 def test_status_shows_roles_and_lanes(cluster: Cluster) -> None:
-    output = cluster.tell("status", "--once")
+    output = cluster.run("status", "--once")
     assert output.count("quorum standby, streaming") == 2
     assert output.count("leader, running") == 1
     assert output.count("serves 16 lanes") == 1
@@ -111,9 +112,9 @@ def test_status_shows_roles_and_lanes(cluster: Cluster) -> None:
 
 
 def test_a_primary_that_is_cut_off_is_replaced_and_nothing_is_lost(cluster: Cluster) -> None:
-    leader = re.search(r"^(db\d) .*leader, running", cluster.tell("status", "--once"), re.MULTILINE)
+    leader = re.search(r"^(db\d) .*leader, running", cluster.run("status", "--once"), re.MULTILINE)
     assert leader is not None
-    cluster.tell("fault", "cut", leader[1])
+    cluster.run("fault", "cut", leader[1])
     deadline = time.monotonic() + FAILOVER_SECONDS_MAX
     while (status := cluster.place("second")) not in {200, 201}:
         assert status in {0, 502, 503, 504}
@@ -121,7 +122,7 @@ def test_a_primary_that_is_cut_off_is_replaced_and_nothing_is_lost(cluster: Clus
         time.sleep(0.5)
     assert cluster.place("first") == 200
     assert cluster.place("second") == 200
-    cluster.tell("fault", "heal", leader[1])
-    while cluster.tell("status", "--once").count("quorum standby, streaming") != 2:
+    cluster.run("fault", "heal", leader[1])
+    while cluster.run("status", "--once").count("quorum standby, streaming") != 2:
         assert time.monotonic() < deadline + 60, "the old primary did not come back as a standby"
         time.sleep(1)

@@ -17,10 +17,10 @@ SECTIONS = {
     if (words := head.split())
 }
 BODY = re.compile(r"http-(?:error|request return) status (\d+) content-type (\S+) string '(.*?)'(.*)")
-# The statuses that it may send itself: unreadable request, nothing at this address, too slow, too large, too many
-# requests, its own failure, and failures of the servers behind it.
+# The statuses that the balancer may send itself: unreadable request, nothing at this address, too slow, too large, too
+# many requests, its own failure, and failures of the servers behind it.
 OWN_STATUSES = {400, 404, 408, 413, 429, 431, 500, 502, 503, 504}
-BEFORE_THE_PATH_IS_KNOWN, ONLY_OURS = {400}, {404}
+PATH_UNKNOWN, ONLY_OUR_API = {400}, {404}
 
 
 def responses(*sections: str, of_alpaca: bool) -> dict[int, tuple[str, dict[str, Any]]]:
@@ -33,11 +33,11 @@ def responses(*sections: str, of_alpaca: bool) -> dict[int, tuple[str, dict[str,
     }
 
 
-def test_each_of_its_responses_has_a_body() -> None:
+def test_each_response_of_the_balancer_has_a_body() -> None:
     ours = responses("defaults", "customers", of_alpaca=False)
     alpaca = responses("customers", of_alpaca=True) | responses("alpaca", of_alpaca=True)
     assert ours.keys() == OWN_STATUSES
-    assert alpaca.keys() == OWN_STATUSES - BEFORE_THE_PATH_IS_KNOWN - ONLY_OURS
+    assert alpaca.keys() == OWN_STATUSES - PATH_UNKNOWN - ONLY_OUR_API
     denied = re.findall(r"http-request (?:deny|return) status (\d+)", "".join(SECTIONS.values()))
     assert set(map(int, denied)) <= OWN_STATUSES
     rules = re.findall(r"http-request deny status \d+ (.*)", "".join(SECTIONS.values()))
@@ -45,8 +45,8 @@ def test_each_of_its_responses_has_a_body() -> None:
 
 
 def test_bodies_for_our_api_are_problems() -> None:
-    for status, (kind, body) in responses("defaults", "customers", of_alpaca=False).items():
-        assert kind == "application/problem+json"
+    for status, (content_type, body) in responses("defaults", "customers", of_alpaca=False).items():
+        assert content_type == "application/problem+json"
         assert body.keys() == {"type", "title", "status", "detail", "code", "errors"}
         assert body["type"] == f"/api/errors/#{body['code']}"
         assert body["status"] == (502 if status == 504 else status)
@@ -55,7 +55,7 @@ def test_bodies_for_our_api_are_problems() -> None:
 
 @pytest.mark.parametrize("section", ["customers", "alpaca"])
 def test_bodies_for_the_alpaca_compatible_api_have_its_format(section: str) -> None:
-    for status, (kind, body) in responses(section, of_alpaca=True).items():
-        assert kind == "application/json"
+    for status, (content_type, body) in responses(section, of_alpaca=True).items():
+        assert content_type == "application/json"
         assert body.keys() == {"code", "message"}
         assert body["code"] // 100_000 == (502 if status == 504 else status)

@@ -30,7 +30,7 @@ from tests.settings import POSTGRESQL_DIR
 
 DEPLOY: Path = settings.BASE_DIR / "deploy"
 PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
-OURS = ("web", "lanes", "sweep", "stream")
+KINDS = ("web", "lanes", "sweep", "stream")
 OPERATORS = {"postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1", "kustomize.config.k8s.io/v1beta1"}
 """The APIs of operators, whose schemas Kubernetes does not have."""
 
@@ -46,7 +46,7 @@ def settings_of(text: str) -> set[str]:
 EXAMPLE = settings_of((DEPLOY / ".env.example").read_text())
 
 
-def test_the_example_has_every_setting_and_no_other() -> None:
+def test_the_example_environment_has_every_setting_and_no_other() -> None:
     source = (settings.BASE_DIR / "brokerage/settings.py").read_text()
     pattern = r"""\b(?:env|environment)(?:\.\w+)?\(\s*["']([A-Z_]+)["']"""
     known = set(re.findall(pattern, source)) - {"HONCHO_PROCESS_NAME"}
@@ -54,12 +54,12 @@ def test_the_example_has_every_setting_and_no_other() -> None:
     assert EXAMPLE - known - {"BIND", "PORT", "STREAM_PORT", "OTEL_EXPORTER_OTLP_ENDPOINT"} == set()
 
 
-def test_the_cluster_sets_only_what_the_example_has(tmp_path: Path) -> None:
+def test_the_cluster_sets_only_settings_of_the_example(tmp_path: Path) -> None:
     environment = Programs(tmp_path, Secrets(), tmp_path, tmp_path, 0).brokerage_environment(NODES["web1"])
     assert environment.keys() - EXAMPLE - {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"} == set()
 
 
-@pytest.mark.parametrize("kind", OURS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_process_has_a_unit_a_service_and_a_deployment(kind: str) -> None:
     assert re.search(rf"^{kind}:", PROCFILE, re.MULTILINE)
     assert f"deploy/run {kind}\n" in (DEPLOY / f"systemd/brokerage-{kind}.service").read_text()
@@ -97,16 +97,16 @@ def test_the_kustomization_names_every_manifest() -> None:
     assert named == {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
 
 
-def test_the_image_copies_what_it_runs() -> None:
+def test_the_image_contains_every_package_that_it_compiles() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     compiled = re.search(r"compileall -q (.*?) \\", text)
     assert compiled is not None
     for name in compiled[1].split():
         assert (settings.BASE_DIR / name / "__init__.py").exists(), name
     assert "-r requirements.txt" in text
-    left_out = re.search(r"rm -rf (.*)", text)
-    assert left_out is not None
-    assert SOURCE.relative_to(settings.BASE_DIR).parts[0] not in left_out[1].split(), "a page is rendered from it"
+    removed = re.search(r"rm -rf (.*)", text)
+    assert removed is not None
+    assert SOURCE.relative_to(settings.BASE_DIR).parts[0] not in removed[1].split(), "a page is rendered from it"
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
 
 
@@ -124,30 +124,31 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
 @pytest.mark.skipif(not Path("/usr/sbin/haproxy").exists(), reason="HAProxy is not installed")
 def test_the_balancer_accepts_its_configuration(tmp_path: Path) -> None:
     env = {"LISTEN": "127.0.0.1:1", "STATS_SOCKET": str(tmp_path / "s"), "RUN_USER": "root", "RUN_GROUP": "root"}
-    for more in ({}, {"WEB_3": "127.0.0.1:2", "STREAM_2": "127.0.0.1:3"}):
+    for servers in ({}, {"WEB_3": "127.0.0.1:2", "STREAM_2": "127.0.0.1:3"}):
         process = subprocess.run(
             ["/usr/sbin/haproxy", "-c", "-f", str(DEPLOY / "haproxy.cfg")],
-            env=env | more,
+            env=env | servers,
             capture_output=True,
             text=True,
         )
         assert process.returncode == 0, process.stderr
 
 
-def test_the_balancer_knows_every_address_that_takes_a_password() -> None:
-    """They have threads of their own, and no other request shares these."""
-    slow = re.findall(r"acl path_password path,url_dec -m (\w+) (.+)", (DEPLOY / "haproxy.cfg").read_text())
-    exact = {address for how, addresses in slow if how == "str" for address in addresses.split()}
-    beginnings = tuple(address for how, addresses in slow if how == "beg" for address in addresses.split())
-    known: set[str] = set()
+def test_the_balancer_has_every_address_that_takes_a_password() -> None:
+    """These requests have their own threads, which no other request uses."""
+    rules = re.findall(r"acl path_password path,url_dec -m (\w+) (.+)", (DEPLOY / "haproxy.cfg").read_text())
+    exact = {address for match, addresses in rules if match == "str" for address in addresses.split()}
+    prefixes = tuple(address for match, addresses in rules if match == "beg" for address in addresses.split())
+    password_addresses: set[str] = set()
     for address, view in views(get_resolver()):
         fields = getattr(getattr(getattr(view, "view_class", None), "form_class", None), "base_fields", {}).values()
-        if address.startswith("/account/") and any(isinstance(each.widget, forms.PasswordInput) for each in fields):
-            known.add(address)
-    known.add("/account/signup/")  # allauth adds the password to this form later
-    assert {"/account/login/", "/account/password/change/"} <= known
-    assert {address for address in known if not address.startswith(beginnings)} == exact - {"/api/v1/tokens"}
-    assert beginnings == ("/account/password/",)
+        if address.startswith("/account/") and any(isinstance(field.widget, forms.PasswordInput) for field in fields):
+            password_addresses.add(address)
+    password_addresses.add("/account/signup/")  # allauth adds the password to this form later
+    assert {"/account/login/", "/account/password/change/"} <= password_addresses
+    others = {address for address in password_addresses if not address.startswith(prefixes)}
+    assert others == exact - {"/api/v1/tokens"}
+    assert prefixes == ("/account/password/",)
 
 
 def views(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, Any]]:
@@ -160,7 +161,7 @@ def views(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, Any]]
 
 
 @pytest.mark.process
-def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
+def test_a_broker_counts_as_hanging_only_if_a_peer_responds_and_it_does_not() -> None:
     def hangs(*hosts: str) -> bool:
         command = [sys.executable, str(DEPLOY / "rabbitmq-hangs"), *hosts]
         return subprocess.run(command, env={"PATIENCE_SECONDS": "0.5"}).returncode == 0
@@ -176,7 +177,7 @@ def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
 
 
 @pytest.mark.process
-def test_the_roles_are_made_once_and_the_processes_own_nothing(tmp_path: Path) -> None:
+def test_the_roles_are_created_without_privileges(tmp_path: Path) -> None:
     keys = Folder(POSTGRESQL_DIR).keys()
     database = connection.settings_dict
     server = f"postgres://postgres:{keys.postgres_admin_password}@{database['HOST']}:{database['PORT']}/postgres"
@@ -194,7 +195,7 @@ def test_the_roles_are_made_once_and_the_processes_own_nothing(tmp_path: Path) -
     psycopg.connect(f"postgres://{role}@{database['HOST']}:{database['PORT']}/brokerage").close()
 
 
-def test_only_migrate_knows_the_owner() -> None:
+def test_only_migrate_has_the_owners_password() -> None:
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     assert {name for name, service in services.items() if "owner.env" in service["env_file"]} == {"migrate"}
     secrets = {
@@ -206,7 +207,7 @@ def test_only_migrate_knows_the_owner() -> None:
     assert "\nMIGRATE_DATABASE_URL=" not in (DEPLOY / ".env.example").read_text()
 
 
-def test_the_example_names_the_number_of_proxies() -> None:
+def test_the_example_environment_sets_the_number_of_proxies() -> None:
     text = (DEPLOY / ".env.example").read_text()
     assert "\nNUM_PROXIES=1\n" in text
     assert "\nTRUSTED_PROXY_COUNT=1\n" in text

@@ -28,7 +28,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts import tokens
 from accounts.customers import create_customer
 from accounts.models import Customer
-from tests.fuzz.values import DAYS, GOOD, VALUES
+from tests.fuzz.values import DAYS, VALID_VALUES, VALUES
 from tests.office.conftest import signed_in
 from trades.models import Type
 from trades.place import place_trade
@@ -37,10 +37,10 @@ from webhooks import subscriptions
 PACKAGES = ("accounts", "brokerage", "office", "trades", "web", "webhooks")
 READ = re.compile(r"""(?:GET|POST)(?:\.get(?:list)?\(|\[)["'](\w+)""")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-OTHERS_ADDRESSES = ("/api/v1/", "/alpaca/", "/exchange/", "/api/schema/")  # for programs, or for the exchange
+API_ADDRESSES = ("/api/v1/", "/alpaca/", "/exchange/", "/api/schema/")  # for programs, or for the exchange
 CSRF = "x" * 32
 SECONDS_MAX = 20.0  # for one response
-NO_ANSWER = 599  # stands for the missing status
+NO_RESPONSE = 599  # stands for the missing status
 TOKEN_FIELD = "csrfmiddlewaretoken"
 
 
@@ -62,15 +62,17 @@ class Forms(HTMLParser):
         self.found: list[Form] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._open = Form(urljoin(self._page, given.get("action", "")), given.get("method", "get").upper())
+            self._open = Form(
+                urljoin(self._page, attributes.get("action", "")), attributes.get("method", "get").upper()
+            )
             self.found.append(self._open)
-        elif tag in {"input", "select", "textarea", "button"} and given.get("name", TOKEN_FIELD) != TOKEN_FIELD:
-            self._open.fields.setdefault(given["name"], given.get("value", "") or "1")
-        elif tag == "option" and self._open.fields and "selected" in given:
-            self._open.fields[next(reversed(self._open.fields))] = given.get("value", "")
-        elif tag == "a" and "?" in (href := urljoin(self._page, given.get("href", ""))):
+        elif tag in {"input", "select", "textarea", "button"} and attributes.get("name", TOKEN_FIELD) != TOKEN_FIELD:
+            self._open.fields.setdefault(attributes["name"], attributes.get("value", "") or "1")
+        elif tag == "option" and self._open.fields and "selected" in attributes:
+            self._open.fields[next(reversed(self._open.fields))] = attributes.get("value", "")
+        elif tag == "a" and "?" in (href := urljoin(self._page, attributes.get("href", ""))):
             parts = urlsplit(href)
             if not parts.netloc:
                 self.found.append(Form(parts.path, "GET", dict(parse_qsl(parts.query))))
@@ -82,10 +84,10 @@ class Visitor:
     def __init__(self, url: str, customer: Customer) -> None:
         self._pool = urllib3.connection_from_url(url, retries=False, timeout=SECONDS_MAX)
         self._customer = customer
-        self._was = Customer.objects.filter(pk=customer.pk).values().get()
+        self._original = Customer.objects.filter(pk=customer.pk).values().get()
         self._sign_in()
 
-    def ask(self, method: str, address: str, fields: dict[str, str]) -> tuple[int, str]:
+    def request(self, method: str, address: str, fields: dict[str, str]) -> tuple[int, str]:
         """Send a form, or request a page; return the status and the page."""
         content = urlencode({name: value.encode("utf-8", "surrogatepass") for name, value in fields.items()})
         headers = {"Cookie": f"sessionid={self._session}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
@@ -100,8 +102,8 @@ class Visitor:
         return response.status, response.data.decode(errors="replace")
 
     def _sign_in(self) -> None:
-        original = {name: self._was[name] for name in ("email", "password", "is_active", "is_staff", "is_superuser")}
-        Customer.objects.filter(pk=self._customer.pk).update(**original)
+        fields = {name: self._original[name] for name in ("email", "password", "is_active", "is_staff", "is_superuser")}
+        Customer.objects.filter(pk=self._customer.pk).update(**fields)
         self._customer.refresh_from_db()
         client = signed_in(self._customer) if self._customer.is_staff else Client()
         if not self._customer.is_staff:
@@ -115,7 +117,7 @@ def addresses(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
         path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern, path)
-        elif isinstance(pattern, URLPattern) and not path.startswith(OTHERS_ADDRESSES) and not set("^$") & set(path):
+        elif isinstance(pattern, URLPattern) and not path.startswith(API_ADDRESSES) and not set("^$") & set(path):
             yield path
 
 
@@ -156,7 +158,7 @@ class Fuzz:
         all_addresses, all_names = sorted(set(addresses(get_resolver()))), names()
         for address in all_addresses:
             for role in self._visitors:
-                self._ask(role, "GET", self._filled(address, is_odd=False), {})
+                self._request(role, "GET", self._filled(address, is_invalid=False), {})
         rounds = [(address, name) for address in all_addresses for name in all_names]
         self._random.shuffle(rounds)
         while time.monotonic() < ends_at:
@@ -168,8 +170,10 @@ class Fuzz:
                 rounds.pop() if rounds else (self._random.choice(all_addresses), self._random.choice(all_names))
             )
             fields = {name: self._value()} | {self._random.choice(all_names): self._value() for _ in range(2)}
-            is_odd = self._random.random() < 0.2
-            self._ask(role, self._random.choice(("GET", "GET", "POST")), self._filled(address, is_odd=is_odd), fields)
+            is_invalid = self._random.random() < 0.2
+            self._request(
+                role, self._random.choice(("GET", "GET", "POST")), self._filled(address, is_invalid=is_invalid), fields
+            )
 
     def _send(self, role: str, all_names: list[str]) -> None:
         forms = [form for (owner, *_), form in self._forms.items() if owner == role]
@@ -181,15 +185,15 @@ class Fuzz:
             sorted(fields) or all_names, k=min(len(fields) or 1, self._random.choice((1, 1, 2)))
         ):
             fields[name] = self._value()
-        self._ask(role, form.method, form.action, fields)
+        self._request(role, form.method, form.action, fields)
 
-    def _ask(self, role: str, method: str, address: str, fields: dict[str, str]) -> None:
+    def _request(self, role: str, method: str, address: str, fields: dict[str, str]) -> None:
         if urlsplit(address).netloc or method not in {"GET", "POST"}:
             return
         try:
-            status, page = self._visitors[role].ask(method, address, fields)
+            status, page = self._visitors[role].request(method, address, fields)
         except urllib3.exceptions.HTTPError as error:
-            status, page = NO_ANSWER, repr(error)
+            status, page = NO_RESPONSE, repr(error)
         self.statuses[status] += 1
         if status >= 500:
             kind = f"{status} {method} {re.sub(r'[0-9a-f-]{36}|[0-9]+', '…', address)[:80]} {sorted(fields)}"
@@ -202,14 +206,14 @@ class Fuzz:
 
     def _value(self) -> str:
         if self._random.random() < 0.3:
-            return self._random.choice(GOOD)
+            return self._random.choice(VALID_VALUES)
         return self._random.choice(self._values)
 
-    def _filled(self, address: str, is_odd: bool) -> str:
-        """Replace each parameter with the key of an existing row, or with any value if `is_odd`."""
+    def _filled(self, address: str, is_invalid: bool) -> str:
+        """Replace each parameter with the key of an existing row, or with any value if `is_invalid`."""
 
         def put(match: re.Match[str]) -> str:
-            value = self._value() if is_odd else self._key(match[1], address)
+            value = self._value() if is_invalid else self._key(match[1], address)
             return quote(value.encode("utf-8", "surrogatepass"), safe="")
 
         return PARAMETER.sub(put, address)
@@ -232,7 +236,7 @@ def fuzz_pages(url: str, customer_id: int, seconds: float, seed: int) -> int:
     tokens.issue(customer, "a token")
     fuzz = Fuzz(url, customer, seed)
     fuzz.run(seconds)
-    summary = ", ".join(f"{count} answered {status}" for status, count in sorted(fuzz.statuses.items()))
+    summary = ", ".join(f"{count} with status {status}" for status, count in sorted(fuzz.statuses.items()))
     print(f"pages, seed {seed}: {summary}; {len(fuzz.failures)} kinds of failure", flush=True)  # noqa: T201
     for kind, detail in fuzz.failures.items():
         print(f"  {kind}\n    {detail}", flush=True)  # noqa: T201

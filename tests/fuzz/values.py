@@ -9,4 +9,6 @@ DAYS = (
 )  # fmt: skip
 VALUES = [*TEXTS, *NUMBERS, *IDS]
 # Valid values, so that requests also get past the first check of a form.
-GOOD = ("AAPL", "BUY", "SELL", "1", "100.00", "on", "true", "alice@example.com", "correct horse battery staple", "read")
+VALID_VALUES = (
+    "AAPL", "BUY", "SELL", "1", "100.00", "on", "true", "alice@example.com", "correct horse battery staple", "read",
+)  # fmt: skip

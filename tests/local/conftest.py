@@ -19,7 +19,7 @@ exchange: env -u BIND python listen.py $EXCHANGE_PORT
 LISTEN = """\
 import http.server, os, subprocess, sys
 
-class Answer(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
@@ -30,7 +30,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 helper = subprocess.Popen(["sleep", "1000"], start_new_session=True)
 print("helper", helper.pid, flush=True)
-http.server.ThreadingHTTPServer((os.environ.get("BIND", "127.0.0.1"), int(sys.argv[1])), Answer).serve_forever()
+http.server.ThreadingHTTPServer((os.environ.get("BIND", "127.0.0.1"), int(sys.argv[1])), Handler).serve_forever()
 """
 WAIT = """\
 import time
@@ -74,5 +74,5 @@ def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage
         return brokerages[-1]
 
     yield make
-    for started in brokerages:
-        started.stop()
+    for created in brokerages:
+        created.stop()

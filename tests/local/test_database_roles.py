@@ -19,12 +19,12 @@ from local.harness import Brokerage
 
 pytestmark = pytest.mark.process
 
-AS_BEFORE = """
+REMOVE_RUNTIME_ROLE = """
     DROP OWNED BY brokerage_runtime;
     DROP ROLE brokerage_runtime;
     DROP FUNCTION no_truncate CASCADE;
 """
-"""Changes the database to the state from before there was a runtime role."""
+"""Returns the database to its state before the runtime role was introduced."""
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def trade(brokerage: Brokerage, name: str) -> None:
 def test_the_processes_own_nothing(brokerage: Brokerage) -> None:
     trade(brokerage, "first")
     deadline = time.monotonic() + 10
-    while not (pairs := sessions(brokerage)) >= {(kind, "brokerage_runtime") for kind in ("web", "lanes", "sweep")}:
-        assert time.monotonic() < deadline, pairs
-    assert {role for _, role in pairs} == {"brokerage_runtime"}
+    while not (found := sessions(brokerage)) >= {(kind, "brokerage_runtime") for kind in ("web", "lanes", "sweep")}:
+        assert time.monotonic() < deadline, found
+    assert {role for _, role in found} == {"brokerage_runtime"}
     for name, pid in brokerage.processes().items():
         if name.partition(".")[0] in {"web", "lanes", "sweep", "stream"}:
             assert b"MIGRATE_DATABASE_URL" not in Path(f"/proc/{pid}/environ").read_bytes(), name
@@ -72,18 +72,18 @@ def test_the_processes_own_nothing(brokerage: Brokerage) -> None:
     assert "brokerage.E002" not in brokerage.manage("check", "--deploy").stderr
 
 
-def test_data_of_a_brokerage_with_one_role_is_upgraded(brokerage: Brokerage) -> None:
+def test_the_database_of_a_brokerage_with_a_single_role_is_upgraded(brokerage: Brokerage) -> None:
     keys = json.loads((brokerage.data_dir / "keys.json").read_text())
     owner = brokerage.environment["MIGRATE_DATABASE_URL"]
     with psycopg.connect(owner, user="postgres", password=keys["postgres_admin_password"]) as admin:
-        before = admin.execute("SELECT count(*) FROM accounts_posting").fetchone()
-        admin.execute(AS_BEFORE)
+        postings_before = admin.execute("SELECT count(*) FROM accounts_posting").fetchone()
+        admin.execute(REMOVE_RUNTIME_ROLE)
     brokerage.stop()
     del keys["postgres_runtime_password"]
     write_private(brokerage.data_dir / "keys.json", keys)
     brokerage.start()
     with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
-        assert connection.execute("SELECT count(*) FROM accounts_posting").fetchone() == before != (0,)
+        assert connection.execute("SELECT count(*) FROM accounts_posting").fetchone() == postings_before != (0,)
         with pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute("TRUNCATE accounts_posting CASCADE")
     trade(brokerage, "second")

@@ -27,32 +27,30 @@ def servers() -> Iterator[dict[str, str]]:
         }
 
 
-def accounts(url: str) -> list[str]:
+def emails(url: str) -> list[str]:
     with psycopg.connect(url) as connection:
         return [email for (email,) in connection.execute("SELECT email FROM accounts_customer ORDER BY email")]
 
 
-def test_a_database_that_is_not_embedded_gets_them_only_with_the_setting(
-    servers: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_external_database_gets_demo_accounts_only_if_demo_is_set(servers: dict[str, str], tmp_path: Path) -> None:
     with Brokerage(tmp_path / "without", env=servers) as brokerage:
         assert "password" not in brokerage.output()
         refused = brokerage.manage("load_demo")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "public passwords" in refused.stderr
-        assert accounts(servers["DATABASE_URL"]) == []
+        assert emails(servers["DATABASE_URL"]) == []
         assert "brokerage.E001" not in brokerage.manage("check", "--deploy").stderr
     with Brokerage(tmp_path / "with", env=servers | {"DEMO": "1"}) as brokerage:
         assert "demo@example.com" in brokerage.output()
-        assert accounts(servers["DATABASE_URL"]) == ["demo@example.com", "staff@example.com"]
+        assert emails(servers["DATABASE_URL"]) == ["demo@example.com", "staff@example.com"]
         check = brokerage.manage("check", "--deploy")
         assert check.returncode != 0
         assert check.stderr.count("brokerage.E001") == 2
 
 
-def test_in_production_an_embedded_database_does_not_get_them_either(tmp_path: Path) -> None:
+def test_an_embedded_database_gets_no_demo_accounts_in_production(tmp_path: Path) -> None:
     production = PRODUCTION | {"PRODUCTION": "1", "ALLOWED_HOSTS": "127.0.0.1", "DEMO": "1"}
     with Brokerage(tmp_path / "var", env=production) as brokerage:
         assert "password" not in brokerage.output()
-        assert accounts(brokerage.environment["DATABASE_URL"]) == []
+        assert emails(brokerage.environment["DATABASE_URL"]) == []
         assert brokerage.manage("load_demo").returncode == 1

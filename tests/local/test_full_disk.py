@@ -23,7 +23,7 @@ pytestmark = [
     ),
 ]
 TOO_SMALL_MB, SMALL_MB = 20, 400
-BACK_SECONDS_MAX, DEPOSITS = 60.0, 60
+RECOVERY_SECONDS_MAX, DEPOSITS = 60.0, 60
 NO_SPACE = "No space left on device"
 
 
@@ -90,7 +90,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space
         assert set(statuses) <= {201, 503}, "every request is answered"
         assert set(statuses) != {201}
         filler.unlink()
-        deadline = time.monotonic() + BACK_SECONDS_MAX
+        deadline = time.monotonic() + RECOVERY_SECONDS_MAX
         for key in keys:
             while deposit(key) not in {200, 201}:
                 assert time.monotonic() < deadline, brokerage.output()[-3000:]

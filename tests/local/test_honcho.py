@@ -54,10 +54,10 @@ class Honcho:
         except OSError:
             return 0, b""
 
-    def manage(self, *arguments: str, tries: int = 1) -> str:
+    def manage(self, *arguments: str, attempts: int = 1) -> str:
         """Run a management command; return its output."""
         command = [sys.executable, "manage.py", *arguments]
-        for _ in range(tries):
+        for _ in range(attempts):
             process = subprocess.run(
                 command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=120
             )
@@ -106,10 +106,10 @@ def honcho(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Honcho]:
 
 
 def test_the_procfile_works_unchanged(honcho: Honcho) -> None:
-    status, body = honcho.eventually(lambda: (found := honcho.get("/readyz"))[0] and found)
-    assert (status, json.loads(body)["migrations"]) == (503, False), "the database has not been migrated yet"
-    # A migration may collide with the statements of running processes; repeated, it continues.
-    honcho.manage("migrate", "--noinput", tries=5)
+    status, body = honcho.eventually(lambda: (response := honcho.get("/readyz"))[0] and response)
+    assert (status, json.loads(body)["migrations"]) == (503, False), "not ready until the database is migrated"
+    # A migration may collide with the statements of running processes; another attempt continues it.
+    honcho.manage("migrate", "--noinput", attempts=5)
     honcho.eventually(lambda: honcho.get("/readyz")[0] == 200)
     customer = json.loads(
         honcho.manage(
@@ -122,9 +122,9 @@ def test_the_procfile_works_unchanged(honcho: Honcho) -> None:
 
     def is_filled() -> bool:
         with psycopg.connect(honcho.environment["DATABASE_URL"]) as connection:
-            found = connection.execute("SELECT status FROM trades_trade").fetchall()
+            statuses = connection.execute("SELECT status FROM trades_trade").fetchall()
             sources = connection.execute("SELECT source FROM trades_report").fetchall()
-        return found == [("FILLED",)] and sources == [("callback",)]
+        return statuses == [("FILLED",)] and sources == [("callback",)]
 
     honcho.eventually(is_filled)
     with psycopg.connect(honcho.environment["DATABASE_URL"]) as connection:
@@ -133,12 +133,12 @@ def test_the_procfile_works_unchanged(honcho: Honcho) -> None:
 
 
 def test_pages_are_served_without_collected_static_files(honcho: Honcho) -> None:
-    status, page = honcho.eventually(lambda: (found := honcho.get("/account/login/"))[0] and found)
+    status, page = honcho.eventually(lambda: (response := honcho.get("/account/login/"))[0] and response)
     assert status == 200
-    sheet = page.partition(b'rel="stylesheet"')[0].rpartition(b"<link")[2] + page.partition(b'rel="stylesheet"')[2]
-    address = sheet.partition(b'href="')[2].partition(b'"')[0].decode()
-    assert address.startswith("/static/")
-    assert honcho.get(address)[0] == 200
+    link = page.partition(b'rel="stylesheet"')[0].rpartition(b"<link")[2] + page.partition(b'rel="stylesheet"')[2]
+    stylesheet = link.partition(b'href="')[2].partition(b'"')[0].decode()
+    assert stylesheet.startswith("/static/")
+    assert honcho.get(stylesheet)[0] == 200
 
 
 def test_processes_listen_only_on_the_address_in_bind(honcho: Honcho) -> None:
@@ -159,11 +159,11 @@ def chunked_post(honcho: Honcho, path: str, token: str, body: Any) -> Any:
         f"POST {path} HTTP/1.1\r\nHost: {ADDRESS}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (content[:7], content[7:]))
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (content[:7], content[7:]))
     with socket.create_connection((ADDRESS, int(honcho.environment["WEB_PORT"])), 20) as sock:
-        sock.sendall(head.encode() + pieces + b"0\r\n\r\n")
+        sock.sendall(head.encode() + chunks + b"0\r\n\r\n")
         response = b""
-        while piece := sock.recv(65_536):
-            response += piece
+        while chunk := sock.recv(65_536):
+            response += chunk
     assert response.startswith(b"HTTP/1.1 201"), response
     return json.loads(response.partition(b"\r\n\r\n")[2])

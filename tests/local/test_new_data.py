@@ -22,7 +22,7 @@ from local.with_services import with_services
 new_data.CACHE = Path(sys.argv[1])
 sys.exit(with_services([sys.executable, "-c", sys.argv[2]], fsync=False))
 """
-ASK = """\
+PRINT_PASSWORD = """\
 import json, os, pathlib, psycopg
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
     assert connection.execute("SHOW data_checksums").fetchone() == ("on",)
@@ -31,13 +31,13 @@ print(json.loads((pathlib.Path(os.environ["DATA_DIR"]) / "keys.json").read_text(
 
 
 def start(cache: Path) -> subprocess.Popen[str]:
-    """Start a server with this cache. It must use its own passwords, and prints the administrator's."""
+    """Start a server with this cache; it prints the administrator's password, which must be its own."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
-    command = [sys.executable, "-c", RUN, str(cache), ASK]
+    command = [sys.executable, "-c", RUN, str(cache), PRINT_PASSWORD]
     return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_runs_at_once_and_later_ones_each_have_a_server_of_their_own(tmp_path: Path) -> None:
+def test_simultaneous_and_later_runs_each_get_their_own_server(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     runs = [start(cache), start(cache)]
     passwords = {run.communicate(timeout=60)[0].strip() for run in runs}
@@ -60,11 +60,11 @@ def test_an_unwritable_cache_is_not_used(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_copy_is_not_used(tmp_path: Path) -> None:
-    torn = tmp_path / "torn"
-    torn.mkdir()
-    (torn / "PG_VERSION").touch()
-    (torn / "global").symlink_to("/nowhere")
-    os.mkfifo(torn / "fifo")
-    assert not new_data.copy(torn, tmp_path / "copy")
+    incomplete = tmp_path / "incomplete"
+    incomplete.mkdir()
+    (incomplete / "PG_VERSION").touch()
+    (incomplete / "global").symlink_to("/nowhere")
+    os.mkfifo(incomplete / "fifo")
+    assert not new_data.copy(incomplete, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert not new_data.copy(tmp_path / "missing", tmp_path / "copy")

@@ -25,11 +25,11 @@ from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 
-Make = Callable[..., Brokerage]
+MakeBrokerage = Callable[..., Brokerage]
 
 
 @pytest.fixture(scope="module")
-def up(project: Path) -> Iterator[Brokerage]:
+def shared(project: Path) -> Iterator[Brokerage]:
     """Provide a running brokerage with two `web`; tests that share it leave it running normally."""
     with (
         tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
@@ -49,16 +49,16 @@ def eventually(condition: Callable[[], object], seconds_max: float = 10.0) -> fl
 
 def write(brokerage: Brokerage, value: str) -> None:
     with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS kept (value text)")
-        connection.execute("INSERT INTO kept VALUES (%s)", [value])
+        connection.execute("CREATE TABLE IF NOT EXISTS notes (value text)")
+        connection.execute("INSERT INTO notes VALUES (%s)", [value])
 
 
 def values_of(brokerage: Brokerage) -> list[str]:
     with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
-        return [row[0] for row in connection.execute("SELECT value FROM kept ORDER BY value")]
+        return [row[0] for row in connection.execute("SELECT value FROM notes ORDER BY value")]
 
 
-def answers_again(brokerage: Brokerage, name: str) -> bool:
+def is_available(brokerage: Brokerage, name: str) -> bool:
     try:
         if name == "postgres":
             psycopg.connect(brokerage.environment["DATABASE_URL"]).close()
@@ -82,7 +82,7 @@ def is_alive(pid: int) -> bool:
 
 
 def startup_error(brokerage: Brokerage) -> str:
-    """Return the error line with which it refuses to start, and check that it prints nothing else."""
+    """Return the line with which the brokerage refuses to start, and check that it prints nothing else."""
     process = brokerage.launch()
     assert process.wait(20) == 1
     lines = brokerage.output().splitlines()
@@ -93,27 +93,27 @@ def startup_error(brokerage: Brokerage) -> str:
 # -- while it runs
 
 
-def test_every_process_runs_and_web_processes_listen_side_by_side(up: Brokerage) -> None:
+def test_every_process_runs_and_web_processes_listen_side_by_side(shared: Brokerage) -> None:
     expected = {"exchange.1", "lanes.1", "postgres", "runner", "supervisord", "sweep.1", "valkey", "web.1", "web.2"}
-    assert set(up.processes()) == expected
-    answered = {get(url) for url in [*up.web_urls, up.exchange_url]}
-    assert len(answered) == 3
+    assert set(shared.processes()) == expected
+    pids = {get(url) for url in [*shared.web_urls, shared.exchange_url]}
+    assert len(pids) == 3
 
 
-def test_ready_is_printed_last_and_lines_name_their_process(up: Brokerage) -> None:
-    lines = up.output().splitlines()
-    assert lines[lines.index(f"Ready: {up.url}") - 1].startswith("run ")
+def test_ready_is_printed_after_startup_and_each_line_names_its_process(shared: Brokerage) -> None:
+    lines = shared.output().splitlines()
+    assert lines[lines.index(f"Ready: {shared.url}") - 1].startswith("run ")
     assert any(re.fullmatch(r"web\.2 +\| helper \d+", line) for line in lines)
     assert any(re.fullmatch(r"run +\| PostgreSQL 18\.\d+ ready \(\d+\.\d s\)", line) for line in lines)
 
 
-def test_each_process_has_a_log_of_its_own_without_prefixes(up: Brokerage) -> None:
+def test_each_process_has_its_own_log_without_prefixes(shared: Brokerage) -> None:
     for name in ("web.1", "web.2", "lanes.1", "sweep.1", "exchange.1", "postgres", "valkey"):
-        assert (up.data_dir / "log" / f"{name}.log").exists(), name
-    assert "waiting" in (up.data_dir / "log" / "lanes.1.log").read_text().splitlines()
+        assert (shared.data_dir / "log" / f"{name}.log").exists(), name
+    assert "waiting" in (shared.data_dir / "log" / "lanes.1.log").read_text().splitlines()
 
 
-def test_reset_removes_the_data_unless_it_is_in_use(brokerage: Make) -> None:
+def test_reset_removes_the_data_unless_it_is_in_use(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     command = [sys.executable, "-m", "local", "reset"]
     stack.start()
@@ -124,14 +124,14 @@ def test_reset_removes_the_data_unless_it_is_in_use(brokerage: Make) -> None:
     assert subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True).returncode == 0
     assert not stack.data_dir.exists()
     stack.data_dir.mkdir()
-    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # files of the user's, whose names resemble ours
+    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # the user's files, whose names resemble ours
         (stack.data_dir / name).touch()
         assert subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True).returncode == 1
         assert (stack.data_dir / name).exists()
         (stack.data_dir / name).unlink()
 
 
-def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> None:
+def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     stack.start()
     stack.stop()
@@ -142,16 +142,16 @@ def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> No
     assert len(list(stack.data_dir.glob("valkey.damaged-*"))) == 1
 
 
-def test_the_environment_is_for_the_owner_alone(up: Brokerage) -> None:
+def test_only_the_owner_can_read_the_environment(shared: Brokerage) -> None:
     for name in ("environment.json", "keys.json", "run/web.1.json", "valkey/valkey.conf"):
-        assert (up.data_dir / name).stat().st_mode & 0o077 == 0, name
-    environment = running(up.data_dir)
+        assert (shared.data_dir / name).stat().st_mode & 0o077 == 0, name
+    environment = running(shared.data_dir)
     assert environment["EXCHANGE_SECRET"].startswith("whsec_")
-    assert environment["CALLBACK_URL"] == f"{up.url}/exchange/callbacks"
+    assert environment["CALLBACK_URL"] == f"{shared.url}/exchange/callbacks"
 
 
-def test_the_database_is_durable_and_uses_utc(up: Brokerage) -> None:
-    with psycopg.connect(up.environment["DATABASE_URL"]) as connection:
+def test_the_database_is_durable_and_uses_utc(shared: Brokerage) -> None:
+    with psycopg.connect(shared.environment["DATABASE_URL"]) as connection:
         for name, value in {
             "fsync": "on",
             "synchronous_commit": "on",
@@ -164,56 +164,56 @@ def test_the_database_is_durable_and_uses_utc(up: Brokerage) -> None:
             assert connection.execute(f"SHOW {name}").fetchone() == (value,), name
 
 
-def test_a_second_run_on_the_same_folder_is_refused(up: Brokerage, tmp_path: Path) -> None:
+def test_a_second_run_on_the_same_folder_is_refused(shared: Brokerage, tmp_path: Path) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "local", "run"], cwd=PROJECT, env=up.env, capture_output=True, text=True
+        [sys.executable, "-m", "local", "run"], cwd=PROJECT, env=shared.env, capture_output=True, text=True
     )
     assert second.returncode == 1
     assert len(second.stderr.splitlines()) == 1
-    assert f"pid {up.processes()['runner']}" in second.stderr
+    assert f"pid {shared.processes()['runner']}" in second.stderr
 
 
 @pytest.mark.parametrize("name", ["web.1", "lanes.1", "sweep.1", "exchange.1", "valkey", "postgres"])
-def test_killed_processes_are_restarted_at_once(
-    up: Brokerage, name: str, record_property: Callable[[str, object], None]
+def test_a_killed_process_is_restarted_immediately(
+    shared: Brokerage, name: str, record_property: Callable[[str, object], None]
 ) -> None:
-    before = up.processes()[name]
-    os.kill(before, signal.SIGKILL)
-    seconds = eventually(lambda: up.processes().get(name, before) != before and answers_again(up, name))
-    record_property("figures", f"{name} was killed, and works again after {seconds:.1f} s")
-    after = up.processes()[name]
-    eventually(lambda: f"{name} died (SIGKILL); restarted as pid {after}" in up.output())
-    up.wait_ready()
+    killed_pid = shared.processes()[name]
+    os.kill(killed_pid, signal.SIGKILL)
+    seconds = eventually(lambda: shared.processes().get(name, killed_pid) != killed_pid and is_available(shared, name))
+    record_property("figures", f"{name} was killed, and worked again after {seconds:.1f} s")
+    new_pid = shared.processes()[name]
+    eventually(lambda: f"{name} died (SIGKILL); restarted as pid {new_pid}" in shared.output())
+    shared.wait_ready()
 
 
-def test_children_of_a_killed_process_do_not_outlive_it(up: Brokerage) -> None:
-    def helper() -> int:
-        return int(re.findall(r"web\.2 +\| helper (\d+)", up.output())[-1])
+def test_children_of_a_killed_process_do_not_outlive_it(shared: Brokerage) -> None:
+    def helper_pid() -> int:
+        return int(re.findall(r"web\.2 +\| helper (\d+)", shared.output())[-1])
 
-    first = helper()
-    os.kill(up.processes()["web.2"], signal.SIGKILL)
-    eventually(lambda: helper() != first)
-    assert not is_alive(first)
-    up.wait_ready()
+    first_pid = helper_pid()
+    os.kill(shared.processes()["web.2"], signal.SIGKILL)
+    eventually(lambda: helper_pid() != first_pid)
+    assert not is_alive(first_pid)
+    shared.wait_ready()
 
 
-def test_supervisord_is_started_again_with_all_its_processes(up: Brokerage) -> None:
-    write(up, "supervised")
-    before = up.processes()
-    up.kill("supervisord")
-    eventually(lambda: "supervisord died" in up.output())
-    up.wait_ready()
-    after = up.processes()
+def test_supervisord_is_started_again_with_all_its_processes(shared: Brokerage) -> None:
+    write(shared, "supervised")
+    before = shared.processes()
+    shared.kill("supervisord")
+    eventually(lambda: "supervisord died" in shared.output())
+    shared.wait_ready()
+    after = shared.processes()
     assert after.keys() == before.keys()
     assert {name for name, pid in after.items() if before[name] == pid} == {"runner"}
     assert not any(is_alive(pid) for name, pid in before.items() if name != "runner")
-    assert "supervised" in values_of(up)
+    assert "supervised" in values_of(shared)
 
 
 # -- stopping and starting again
 
 
-def test_after_killing_everything_the_next_run_continues_with_the_same_data(brokerage: Make) -> None:
+def test_after_killing_everything_the_next_run_continues_with_the_same_data(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     stack.start()
     write(stack, "before")
@@ -228,7 +228,7 @@ def test_after_killing_everything_the_next_run_continues_with_the_same_data(brok
     assert (stack.environment["DATABASE_URL"], stack.environment["BROKER_URL"]) == urls
 
 
-def test_everything_ends_when_the_runner_is_killed(brokerage: Make) -> None:
+def test_all_processes_end_when_the_runner_is_killed(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     stack.start()
     stack.kill("runner")
@@ -237,7 +237,7 @@ def test_everything_ends_when_the_runner_is_killed(brokerage: Make) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: signal.Signals) -> None:
+def test_a_signal_stops_everything_in_order_and_in_time(brokerage: MakeBrokerage, number: signal.Signals) -> None:
     stack = brokerage()
     stack.start()
     assert stack.process is not None
@@ -251,7 +251,7 @@ def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: 
     assert all(map(ports.is_free, (stack.port, stack.exchange_port)))
 
 
-def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: Make) -> None:
+def test_a_second_signal_kills_a_process_that_ignores_the_first(brokerage: MakeBrokerage) -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"
     stack = brokerage(procfile=f'sweep: python -c "{stubborn}"\n')
     stack.start()
@@ -266,7 +266,7 @@ def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: M
     assert not processes_of_folder(stack.data_dir)
 
 
-def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
+def test_a_signal_during_startup_stops_the_brokerage(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     process = stack.launch()
     time.sleep(0.7)
@@ -276,7 +276,7 @@ def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
     assert not processes_of_folder(stack.data_dir)
 
 
-def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) -> None:
+def test_interrupting_only_make_stops_the_brokerage(brokerage: MakeBrokerage, tmp_path: Path) -> None:
     stack = brokerage()
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"run:\n\t@exec {sys.executable} -m local run\n")
@@ -290,7 +290,7 @@ def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) ->
     assert not processes_of_folder(stack.data_dir)
 
 
-def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
+def test_a_long_data_folder_path_works(brokerage: MakeBrokerage, tmp_path: Path) -> None:
     stack = brokerage(tmp_path / ("long" * 25) / "%s and a space")
     stack.start()
     write(stack, "far away")
@@ -300,13 +300,13 @@ def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
 # -- errors are one clear line
 
 
-def test_it_is_ready_where_bind_says(brokerage: Make) -> None:
-    run = brokerage(env={"BIND": "127.0.0.3"})
-    run.start()
-    assert f"Ready: http://127.0.0.3:{run.port}\n" in run.output()
+def test_it_listens_on_the_address_in_bind(brokerage: MakeBrokerage) -> None:
+    stack = brokerage(env={"BIND": "127.0.0.3"})
+    stack.start()
+    assert f"Ready: http://127.0.0.3:{stack.port}\n" in stack.output()
     with pytest.raises(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=2)
-    assert run.environment["CALLBACK_URL"] == f"http://127.0.0.3:{run.port}/exchange/callbacks"
+        urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/", timeout=2)
+    assert stack.environment["CALLBACK_URL"] == f"http://127.0.0.3:{stack.port}/exchange/callbacks"
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_the_url_of_an_address_to_listen_on(bind: str, host: str) -> None:
     assert plan.read({"BIND": bind}, PROJECT).url == f"http://{host}:8000"
 
 
-def test_a_taken_port_is_refused(brokerage: Make) -> None:
+def test_a_taken_port_is_refused(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     with socket.create_server(("127.0.0.1", stack.port)):
         assert f"Port {stack.port} (for web.1) is in use" in startup_error(stack)
@@ -325,7 +325,7 @@ def test_a_taken_port_is_refused(brokerage: Make) -> None:
         assert f"Port {stack.exchange_port} (for exchange.1) is in use" in startup_error(stack)
 
 
-def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
+def test_data_of_another_postgresql_is_refused(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     data = stack.data_dir / "postgres"
     data.mkdir(parents=True)
@@ -333,7 +333,7 @@ def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
     assert "was created by PostgreSQL 12, but this is 18" in startup_error(stack)
 
 
-def test_a_folder_with_other_content_is_refused(brokerage: Make) -> None:
+def test_a_folder_with_other_content_is_refused(brokerage: MakeBrokerage) -> None:
     stack = brokerage()
     data = stack.data_dir / "postgres"
     data.mkdir(parents=True)
@@ -345,18 +345,18 @@ def test_a_folder_with_other_content_is_refused(brokerage: Make) -> None:
     ("variable", "url"),
     [("DATABASE_URL", "postgres://me:secret@127.0.0.1:9/x"), ("BROKER_URL", "redis://:secret@127.0.0.1:9/0")],
 )
-def test_a_server_that_does_not_answer_is_refused(brokerage: Make, variable: str, url: str) -> None:
+def test_a_server_that_does_not_answer_is_refused(brokerage: MakeBrokerage, variable: str, url: str) -> None:
     line = startup_error(brokerage(env={variable: url}))
     assert f"{variable} does not answer" in line
     assert "secret" not in line
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "http"), ("LANES", "0"), ("SCALE", "web=many")])
-def test_an_invalid_value_is_refused(brokerage: Make, variable: str, value: str) -> None:
+def test_an_invalid_value_is_refused(brokerage: MakeBrokerage, variable: str, value: str) -> None:
     assert variable in startup_error(brokerage(env={variable: value}))
 
 
-def test_a_process_that_keeps_dying_stops_the_start(brokerage: Make) -> None:
+def test_startup_fails_if_a_process_keeps_dying(brokerage: MakeBrokerage) -> None:
     stack = brokerage(procfile="web: python -c \"raise SystemExit('no luck')\"\n")
     process = stack.launch()
     assert process.wait(30) == 1

@@ -1,4 +1,4 @@
-"""Tests next to a running brokerage leave it alone, or refuse to start."""
+"""Tests started beside a running brokerage leave it alone, or refuse to start."""
 
 import os
 import shutil
@@ -40,25 +40,25 @@ def run_tests(*command: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("how", ["found by DATA_DIR", "named by the environment", "handed to with-services"])
-def test_beside_a_running_brokerage_pytest_refuses_in_one_line(running: Brokerage, how: str) -> None:
+@pytest.mark.parametrize("found_by", ["DATA_DIR", "the environment", "with-services"])
+def test_beside_a_running_brokerage_pytest_refuses_in_one_line(running: Brokerage, found_by: str) -> None:
     environment = {"DATA_DIR": str(running.data_dir)}
     command = [str(Path(sys.executable).parent / "pytest")]
-    if how != "found by DATA_DIR":
+    if found_by != "DATA_DIR":
         environment = {name: running.environment[name] for name in ("DATABASE_URL", "BROKER_URL", "DATA_DIR")}
-    if how == "handed to with-services":
+    if found_by == "with-services":
         command = [sys.executable, "-m", "local", "with-services", "--", *command]
     with redis.Redis.from_url(running.environment["BROKER_URL"], decode_responses=True) as valkey:
         valkey.set("bell:lane-00", "1")
         refused = run_tests(*command, **environment)
         assert valkey.get("bell:lane-00") == "1"
-    assert refused.returncode == 4  # pytest's code for a wrong call
+    assert refused.returncode == 4  # pytest's code for a usage error
     assert refused.stdout == ""
     (line,) = refused.stderr.strip().splitlines()
     assert line.startswith("ERROR: Tests empty the database and the Valkey they run on. Use `make quick`")
 
 
-def test_with_services_of_their_own_they_run_and_touch_nothing_else(running: Brokerage) -> None:
+def test_tests_with_their_own_services_leave_the_brokerage_alone(running: Brokerage) -> None:
     with redis.Redis.from_url(running.environment["BROKER_URL"], decode_responses=True) as valkey:
         valkey.set("bell:lane-00", "1")
         program = str(Path(sys.executable).parent / "pytest")

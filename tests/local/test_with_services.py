@@ -15,7 +15,7 @@ from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 
-ASK = """\
+QUERY_SERVERS = """\
 import os, psycopg, redis
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
     print(connection.execute("SHOW fsync").fetchone()[0])
@@ -49,8 +49,8 @@ def is_used(folder: str) -> bool:
 
 
 @pytest.mark.parametrize(("flags", "fsync"), [([], "on"), (["--no-fsync"], "off")])
-def test_a_command_finds_both_servers_and_its_exit_code_comes_back(flags: list[str], fsync: str) -> None:
-    process = with_services(*flags, "--", sys.executable, "-c", ASK)
+def test_a_command_gets_both_servers_and_its_exit_code_is_returned(flags: list[str], fsync: str) -> None:
+    process = with_services(*flags, "--", sys.executable, "-c", QUERY_SERVERS)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (7, "")
     lines = out.split()
@@ -59,7 +59,7 @@ def test_a_command_finds_both_servers_and_its_exit_code_comes_back(flags: list[s
     assert not is_used(lines[2])
 
 
-def test_a_signal_reaches_the_command_and_all_is_removed() -> None:
+def test_a_signal_ends_the_command_and_everything_is_removed() -> None:
     code = "import os, time; print(os.environ['DATA_DIR'], flush=True); time.sleep(1000)"
     process = with_services("--", sys.executable, "-c", code)
     assert process.stdout is not None
@@ -71,7 +71,7 @@ def test_a_signal_reaches_the_command_and_all_is_removed() -> None:
     assert not is_used(folder)
 
 
-def test_when_it_is_killed_its_servers_end_with_it() -> None:
+def test_the_servers_end_if_with_services_is_killed() -> None:
     code = "import os, time; print(os.environ['DATA_DIR'], flush=True); time.sleep(2)"
     process = with_services("--", sys.executable, "-c", code)
     assert process.stdout is not None
@@ -84,7 +84,7 @@ def test_when_it_is_killed_its_servers_end_with_it() -> None:
     assert not is_used(folder)
 
 
-def test_a_command_that_does_not_exist_is_one_line() -> None:
+def test_a_missing_command_is_reported_in_one_line() -> None:
     process = with_services("--", "no-such-command")
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (1, "")

@@ -16,6 +16,7 @@ from office import audit
 from office.audit import Actor
 from office.models import AuditEntry, AuditHead
 from office.roles import Role
+from office.templatetags.office import plain
 from trades.models import Trade
 
 SAM = Actor(None, "sam@example.com", "192.0.2.1")
@@ -32,6 +33,11 @@ def tamper(statement: str) -> None:
         cursor.execute("ALTER TABLE office_auditentry DISABLE TRIGGER USER")
         cursor.execute(statement)
         cursor.execute("ALTER TABLE office_auditentry ENABLE TRIGGER USER")
+
+
+def test_amounts_are_shown_in_cents_however_deep_they_are() -> None:
+    shown = plain({"cash": "25.5000", "lots": [{"price": "10.0025"}, "-3.0000"], "halted": False})
+    assert shown == "cash: 25.50, lots: price: 10.0025, -3.00, halted: no"
 
 
 def test_an_untouched_chain_passes_the_check(db: None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.history import HistoryWriter
 from trades import ticker_change
+from trades.controls import rules
+from trades.pages.home import POSITIONS_SHOWN
+from web import cached
 
 POSITIONS = 60
 CALLS_MAX, QUERIES_MAX = 5, 15
@@ -56,10 +60,11 @@ def test_home_reads_all_prices_with_few_calls(
         monkeypatch.setattr(gateway, name, count_calls(name))
     client = page_of(many_positions)
     client.get("/account")
-    calendar.closures()  # closures and ticker changes are read every two seconds, whichever page is opened
-    ticker_change.today("AAPL")
+    monkeypatch.setattr(cached, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    for read in (calendar.closures, lambda: ticker_change.today("AAPL"), rules):
+        read()  # every few seconds, for all pages of a process
     with CaptureQueriesContext(connection) as queries:
-        page = client.get("/")
+        page = client.get("/?all=1")
     assert len(page.context["holdings"]) == POSITIONS
     assert all(holding.spark for holding in page.context["holdings"])
     assert page.context["worth"].chart
@@ -71,9 +76,25 @@ def test_home_reads_all_prices_with_few_calls(
     assert set(calls) == {"quotes"}, "past prices are cached"
 
 
+def test_home_shows_fifty_positions_until_all_are_asked_for(many_positions: Customer, page_of: PageOf) -> None:
+    client = page_of(many_positions)
+    everything = client.get("/?all=1&sort=name")
+    assert len(everything.context["holdings"]) == POSITIONS
+    assert "all=1&amp;sort=-name" in everything.content.decode(), "another order shows all of them, too"
+    page = client.get("/?sort=name")
+    text = page.content.decode()
+    assert "Show all 60 positions" in text
+    assert 'href="?sort=name&amp;all=1#stocks-title"' in text
+    tickers = [holding.ticker for holding in everything.context["holdings"]]
+    assert [holding.ticker for holding in page.context["holdings"]] == tickers[:POSITIONS_SHOWN], "the order is of all"
+    assert page.context["total"].keys() == everything.context["total"].keys()
+    for ticker in tickers:
+        assert f'data-ticker="{ticker}" data-counts' in text, "the headline moves with all prices"
+
+
 def test_the_table_is_sorted_and_adds_up(many_positions: Customer, page_of: PageOf) -> None:
     client = page_of(many_positions)
-    page = client.get("/")
+    page = client.get("/?all=1")
     values = [holding.value for holding in page.context["holdings"]]
     assert values == sorted(values, reverse=True)
     total, worth = page.context["total"], page.context["worth"]
@@ -81,10 +102,10 @@ def test_the_table_is_sorted_and_adds_up(many_positions: Customer, page_of: Page
     assert abs(sum(holding.share for holding in page.context["holdings"]) - total["value"] / worth.value) < Decimal(
         "1e-9"
     )
-    names = [holding.name.lower() for holding in client.get("/?sort=name").context["holdings"]]
+    names = [holding.name.lower() for holding in client.get("/?all=1&sort=name").context["holdings"]]
     assert names == sorted(names)
     assert 'aria-sort="ascending"' in client.get("/?sort=name").content.decode()
-    gains = [holding.day_gain for holding in client.get("/?sort=-day").context["holdings"]]
+    gains = [holding.day_gain for holding in client.get("/?all=1&sort=-day").context["holdings"]]
     assert gains == sorted(gains, reverse=True)
     assert client.get("/?sort=nonsense").status_code == 200
 

@@ -39,6 +39,7 @@ PAGES = [
     "/trades/{trade}/live",
     "/trades/{trade}/confirmation.pdf",
     "/cash",
+    "/cash/ledger",
     "/cash/ledger.csv",
     "/statements",
     "/statements/{month}",

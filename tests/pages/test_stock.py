@@ -1,8 +1,10 @@
 """A stock's page: the customer's lots and gains."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from django.test import Client
 
 from accounts.models import Customer
@@ -10,6 +12,7 @@ from tests.conftest import StandInExchange
 from tests.people import claim, receive_shares, send_report
 from trades.models import Status
 from trades.place import place_trade
+from web.templatetags.figures import count, sign, usd
 
 PageOf = Callable[[Customer], Client]
 QUERIES_MAX = 25
@@ -45,3 +48,34 @@ def test_a_stock_that_was_never_held_has_no_lots_or_gains(
     html = page_of(bob).get("/stocks/IBM").content.decode()
     assert "Your lots" not in html
     assert "Your gains" not in html
+
+
+def test_the_page_shows_the_session_and_the_year(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    page = page_of(bob).get("/stocks/IBM")
+    quote = page.context["holding"].quote
+    shown = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page.content.decode()))
+    assert {name: shown[name] for name in ("Open", "High", "Low", "Previous close", "52-week high", "52-week low")} == {
+        "Open": usd(quote.open),
+        "High": usd(quote.high),
+        "Low": usd(quote.low),
+        "Previous close": usd(quote.previous_close),
+        "52-week high": usd(quote.high_52_weeks),
+        "52-week low": usd(quote.low_52_weeks),
+    }
+    assert shown["Volume"] == count(quote.volume)
+
+
+@pytest.mark.parametrize("path", ["/stocks/AAPL", "/stocks/KO?range=1M", "/", "/?range=1Y"])
+def test_one_sign_decides_the_color_of_headline_and_chart(path: str, ada: Customer, page_of: PageOf) -> None:
+    html = page_of(ada).get(path).content.decode()
+    headline, chart = (
+        re.search(pattern, html) for pattern in (r'class="change (\w+)"', r'class="chart (\w+)" data-points')
+    )
+    change = re.search(r"\((\+|−)?[\d.,]+%\)", html)
+    assert headline
+    assert chart
+    assert change
+    expected = sign(Decimal({"+": 1, "−": -1, None: 0}[change[1]]))
+    assert (headline[1], chart[1]) == (expected, expected)

@@ -85,6 +85,16 @@ def test_the_live_part_responds_only_after_a_change(bob: Customer, page_of: Page
     assert "every" not in final, "the page no longer polls"
 
 
+def test_a_page_shows_a_trade_as_it_was_when_it_was_read(
+    bob: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    monkeypatch.setattr("trades.pages.history.halt_of", lambda *_: claim(bob) and None)  # a lane, at that moment
+    placed, sent = (page_of(bob).get(f"/trades/{trade.id}").content.decode() for _ in range(2))
+    assert ("Cancel this trade" in placed, "<strong>Sent to the exchange" in placed) == (True, False)
+    assert ("Cancel this trade" in sent, "<strong>Sent to the exchange" in sent) == (False, True)
+
+
 def test_open_trades_respond_only_after_a_change(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     place_trade(bob.id, "AAPL", "BUY", 1)

@@ -26,13 +26,13 @@ LANES = 16
 TAKE_OVER_SECONDS_MAX = 20.0
 """After a kill. docs/how-to/operate.md gives the time on a quiet machine."""
 FREEZE_SECONDS = 25.0
-"""RabbitMQ gives up a silent worker a little after two heartbeats of 5 s."""
+"""RabbitMQ drops a silent worker a little after two heartbeats of 5 s."""
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
 
 class Scenario:
-    """A brokerage on RabbitMQ under load, and which workers took turns according to its history."""
+    """A brokerage on RabbitMQ under load; its history tells which worker took which turn."""
 
     def __init__(self, brokerage: Brokerage, rabbitmq: RabbitMQ, folder: Path) -> None:
         self.brokerage, self.rabbitmq, self.log = brokerage, rabbitmq, Record(folder)
@@ -40,7 +40,7 @@ class Scenario:
         self.accounts = open_accounts(brokerage, [Decimal(50_000)] * CUSTOMERS, folder.name.replace("_", "-"))
 
     def changes_since(self, moment: float) -> list[tuple[int, str, float]]:
-        """Return lane, worker and time of each status change that a lane's worker has made since then."""
+        """Return lane, worker and time of each status change that a lane's worker has made since that moment."""
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(
                 "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_statuschange"
@@ -50,14 +50,14 @@ class Scenario:
         return [(crc32(str(customer).encode()) % LANES, by, at) for customer, by, at in rows]
 
     def workers_since(self, moment: float) -> dict[int, set[str]]:
-        """Return the workers of each lane since then."""
+        """Return the workers of each lane since that moment."""
         workers_of: dict[int, set[str]] = defaultdict(set)
         for lane, by, _ in self.changes_since(moment):
             workers_of[lane].add(by)
         return workers_of
 
     def leader(self) -> tuple[str, set[int]]:
-        """Return the worker of most lanes now, and those lanes."""
+        """Return the worker that now serves the most lanes, and its lanes."""
         lanes: dict[str, set[int]] = defaultdict(set)
         for lane, workers in self.eventually(lambda: self.workers_since(now() - 3)).items():
             for worker in workers:
@@ -65,12 +65,12 @@ class Scenario:
         return max(lanes.items(), key=lambda item: len(item[1]))
 
     def take_over(self, lanes: set[int], leader: str, moment: float, seconds_max: float) -> float:
-        """Wait until another worker serves one of these lanes; return how many seconds after that moment it began."""
+        """Wait until another worker serves one of these lanes; return how many seconds after `moment` it began."""
 
-        def others() -> list[float]:
+        def times_of_other_workers() -> list[float]:
             return [at for lane, by, at in self.changes_since(moment) if lane in lanes and by != leader]
 
-        return float(self.eventually(others, seconds_max)[0]) - moment
+        return float(self.eventually(times_of_other_workers, seconds_max)[0]) - moment
 
     def eventually(self, condition: Callable[[], Any], seconds_max: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds_max
@@ -121,25 +121,25 @@ def test_each_lane_has_one_worker_and_another_takes_over_when_it_is_killed(scena
             "the other workers stand by"
         )
         scenario.brokerage.kill(leader)
-        killed = now()
-        seconds.append(scenario.take_over(lanes, leader, killed, TAKE_OVER_SECONDS_MAX))
+        killed_at = now()
+        seconds.append(scenario.take_over(lanes, leader, killed_at, TAKE_OVER_SECONDS_MAX))
     print(f"take-over after kill -9: {', '.join(f'{s:.2f} s' for s in seconds)}")
 
 
-def test_a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes_up(scenario: Scenario) -> None:
+def test_a_frozen_leader_is_replaced_and_causes_no_violation_when_it_resumes(scenario: Scenario) -> None:
     leader, lanes = scenario.leader()
     scenario.brokerage.kill(leader, signal.SIGSTOP)
-    frozen = now()
-    seconds = scenario.take_over(lanes, leader, frozen, FREEZE_SECONDS + TAKE_OVER_SECONDS_MAX)
+    frozen_at = now()
+    seconds = scenario.take_over(lanes, leader, frozen_at, FREEZE_SECONDS + TAKE_OVER_SECONDS_MAX)
     print(f"take-over after a freeze: {seconds:.2f} s")
-    time.sleep(max(0.0, frozen + FREEZE_SECONDS - now()))
+    time.sleep(max(0.0, frozen_at + FREEZE_SECONDS - now()))
     scenario.brokerage.kill(leader, signal.SIGCONT)
-    woken = now()
-    scenario.eventually(lambda: scenario.changes_since(woken))
+    resumed_at = now()
+    scenario.eventually(lambda: scenario.changes_since(resumed_at))
     time.sleep(3)
 
 
-def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(scenario: Scenario) -> None:
+def test_trades_continue_without_the_broker_and_lanes_continue_once_it_is_back(scenario: Scenario) -> None:
     scenario.leader()
     scenario.rabbitmq.kill()
     started_at = now()
@@ -147,5 +147,5 @@ def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(scena
     with psycopg.connect(scenario.database_url, autocommit=True) as connection:
         scenario.eventually(lambda: connection.execute(filled, [started_at + 1]).fetchone() is not None)
     scenario.rabbitmq.start()
-    back = now()
-    scenario.eventually(lambda: scenario.changes_since(back), 90)
+    restarted_at = now()
+    scenario.eventually(lambda: scenario.changes_since(restarted_at), 90)

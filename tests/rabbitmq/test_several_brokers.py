@@ -15,7 +15,7 @@ from tests.rabbitmq.server import SCRIPTS, RabbitMQ, is_installed
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
-AWAY = "amqp://guest:guest@127.0.0.1:1//;amqp://guest:guest@127.0.0.1:2//"
+UNREACHABLE = "amqp://guest:guest@127.0.0.1:1//;amqp://guest:guest@127.0.0.1:2//"
 RING = "from trades.lane import ring; print('rung', all(ring([n]) for n in range(20)))"
 READY = "from brokerage import health; print('ready', health.broker_takes_messages())"
 
@@ -40,12 +40,12 @@ def output_of(broker_url: str, code: str) -> str:
     return process.stdout.strip().splitlines()[-1]
 
 
-def test_the_last_of_three_takes_rings_while_the_others_are_away(rabbitmq: RabbitMQ) -> None:
-    assert output_of(f"{AWAY};{rabbitmq.url}", RING) == "rung True"
-    assert output_of(f"{AWAY};{rabbitmq.url}", READY) == "ready True"
-    assert answers(f"{AWAY};{rabbitmq.url}") is None
-    assert answers(AWAY) is not None
-    assert output_of(AWAY, READY) == "ready False"
+def test_rings_reach_the_last_of_three_brokers_while_the_others_are_unreachable(rabbitmq: RabbitMQ) -> None:
+    assert output_of(f"{UNREACHABLE};{rabbitmq.url}", RING) == "rung True"
+    assert output_of(f"{UNREACHABLE};{rabbitmq.url}", READY) == "ready True"
+    assert answers(f"{UNREACHABLE};{rabbitmq.url}") is None
+    assert answers(UNREACHABLE) is not None
+    assert output_of(UNREACHABLE, READY) == "ready False"
 
 
 def test_a_broker_without_memory_responds_but_is_not_ready(rabbitmq: RabbitMQ) -> None:

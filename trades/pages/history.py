@@ -120,13 +120,16 @@ def _trade(request: HttpRequest, trade_id: UUID) -> Trade:
 
 
 def _trade_context(request: HttpRequest, trade: Trade) -> dict[str, Any]:
+    # A lane may have changed the trade since it was read: the page shows it as it was.
+    changes = list(trade.status_changes.order_by("id"))
+    reached = [number for number, change in enumerate(changes, start=1) if change.to_status == trade.status]
     postings = list(accounts.postings_of(trade.customer_id).filter(cause=trade.id).order_by("id"))
     company = valuation.company_names([trade.ticker]).get(trade.ticker, trade.ticker)
     return {
         "trade": trade,
         "company": company,
         "confirmation": lines_of(trade, current_customer(request), company) if trade.status == Status.FILLED else [],
-        "status_changes": trade.status_changes.order_by("id"),
+        "status_changes": changes[: max(reached, default=0)],
         "is_final": trade.status in FINAL,
         "cash_posting": next((posting for posting in postings if not posting.ticker), None),
         "share_posting": next((posting for posting in postings if posting.ticker), None),

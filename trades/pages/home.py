@@ -21,6 +21,7 @@ from web.current_customer import current_customer_id
 from web.sign_in import ask_to_sign_in, signed_in
 
 OPEN_SHOWN = 10
+POSITIONS_SHOWN = 50  # until the customer asks for all of them
 NO_CONTENT = 204  # htmx leaves the page as it is
 OLD_SECONDS = 15  # a page shows the age of prices that were read longer ago
 
@@ -54,7 +55,9 @@ def home(request: HttpRequest) -> HttpResponse:
     worth = performance.worth(customer_id, period, shows_deposits=shows_deposits)
     owned = [by_ticker[ticker] for ticker in positions]
     balance, ahead = accounts.balance_of(customer_id), search.open_trades(customer_id, AHEAD_MAX)
-    sort = request.GET.get("sort", DEFAULT_SORT)
+    sort, shows_all = request.GET.get("sort", DEFAULT_SORT), "all" in request.GET
+    in_order = _sorted(owned, sort)
+    shown = len(in_order) if shows_all else POSITIONS_SHOWN
     return render(
         request,
         "trades/home.html",
@@ -65,7 +68,10 @@ def home(request: HttpRequest) -> HttpResponse:
             "shows_deposits": shows_deposits,
             "balance": balance,
             "buying_power": buying_power_after(balance, positions.values(), ahead),
-            "holdings": _sorted(owned, sort),
+            "holdings": in_order[:shown],
+            "not_shown": in_order[shown:],
+            "owned": len(owned),
+            "shows_all": shows_all,
             "total": _total(owned, worth),
             "delisted": [holding.ticker for holding in owned if holding.quote and holding.quote.is_last_known],
             "sort": sort,
