@@ -28,7 +28,7 @@ from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.model.book import Customer, Day, oldest
 from trades.audit import TRADES
-from trades.models import Status, Trade
+from trades.models import Status, Trade, Type
 from web.timezones import eastern_today
 
 CUSTOMERS = 3
@@ -169,6 +169,9 @@ class Compared(RuleBasedStateMachine):
         assert positions == {
             ticker: (quantity, model.cost[ticker]) for ticker, quantity in model.shares.items() if quantity
         }
+        held = {position.ticker: position.held for position in Position.objects.filter(customer=customer, held__gt=0)}
+        sold = [order for order in model.line if order.status == Status.IN_PROGRESS and order.type == Type.SELL]
+        assert held == {order.ticker: order.quantity for order in sold}
         lots = Lot.objects.filter(customer=customer, remaining__gt=0).order_by("acquired_on", "id")
         for ticker in self.tickers:
             open_lots = [
