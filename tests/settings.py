@@ -43,6 +43,9 @@ from brokerage.settings import PASSWORD_HASHERS as REAL_PASSWORD_HASHERS  # noqa
 # One worker collects static files for all.
 STATIC_ROOT = _services / "static"
 
+# Every test client makes the middleware anew, and WhiteNoise would list all static files each time.
+WHITENOISE_AUTOREFRESH = True
+
 # Argon2 is slow on purpose; tests open hundreds of accounts.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *REAL_PASSWORD_HASHERS]
 
