@@ -9,6 +9,7 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.forms import ConfirmEmailVerificationCodeForm, ConfirmPasswordResetCodeForm
+from allauth.core import context
 from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms
@@ -17,6 +18,7 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 
 from accounts.models import Customer
+from accounts.password_forms import note_reset
 from web.rate_limits import count_attempt
 
 
@@ -111,3 +113,9 @@ class EmailForm(_MailedCodeForm, ConfirmEmailVerificationCodeForm):
 
 class PasswordResetForm(_MailedCodeForm, ConfirmPasswordResetCodeForm):
     """Asks for the code that allows a new password."""
+
+    def clean_code(self) -> Any:
+        """Check the code. Raises ValidationError."""
+        code = super().clean_code()
+        note_reset(context.request)
+        return code

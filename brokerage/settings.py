@@ -182,6 +182,7 @@ ACCOUNT_FORMS = {
     "change_password": "accounts.password_forms.ChangePasswordForm",
     "confirm_email_verification_code": "accounts.one_time_codes.EmailForm",
     "confirm_password_reset_code": "accounts.one_time_codes.PasswordResetForm",
+    "reset_password_from_key": "accounts.password_forms.ResetPasswordForm",
 }
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True

@@ -158,6 +158,19 @@ def test_a_sign_in_that_waits_for_its_second_step_ends_too(carol: Customer, how:
     assert "_auth_user_id" not in intruder.session
 
 
+def test_a_reset_that_waits_for_the_new_password_ends_with_the_old_one(carol: Customer) -> None:
+    """Somebody who could read the owner's mail for a moment must not take the account after the owner secured it."""
+    intruder = Client()
+    to_code = intruder.post("/account/password/reset/", {"email": carol.email}).headers["Location"]
+    to_password = intruder.post(to_code, {"code": mailed_code()}).headers["Location"]
+    TRIGGERS[Cause.PASSWORD_CHANGED](carol, browser_of(carol))
+    answer = intruder.post(to_password, {"password1": "golden meadow turns 53", "password2": "golden meadow turns 53"})
+    assert answer.status_code == 200
+    assert "changed in the meantime" in answer.content.decode()
+    carol.refresh_from_db()
+    assert carol.check_password(NEW_PASSWORD)
+
+
 def test_signing_up_with_anothers_address_gives_nothing_before_or_after_its_owner_comes(db: None) -> None:
     cache.clear()
     intruder, address = Client(), "owner@example.com"

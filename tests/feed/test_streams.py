@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
 from accounts import tokens
 from accounts.models import Customer, Token
@@ -83,16 +84,27 @@ def test_a_stream_is_complete_when_the_server_stops(bob: Customer, token_of: Tok
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("listens", [False, True])
+def end_token(token: Token, how: str) -> None:
+    if how == "deleted":
+        token.delete()
+    elif how == "expired":
+        Token.objects.filter(pk=token.pk).update(expires_at=Now())
+    else:
+        Customer.objects.filter(pk=token.customer_id).update(is_active=False)
+
+
+@pytest.mark.parametrize(
+    ("listens", "how"), [(False, "deleted"), (True, "deleted"), (True, "expired"), (True, "customer deactivated")]
+)
 def test_a_socket_whose_token_has_ended_is_closed(
-    bob: Customer, token_of: TokenOf, application: Application, listens: bool, monkeypatch: pytest.MonkeyPatch
+    bob: Customer, token_of: TokenOf, application: Application, listens: bool, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
         client = SocketClient(application)
         await client.sign_in(issued)
         if listens:
             await client.listen("trade_updates")
-        await in_thread(Token.objects.filter(pk=issued.grant.pk).delete)
+        await in_thread(end_token, issued.grant, how)
         await client.ended()
         assert client.code == 1008
 
