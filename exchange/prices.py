@@ -25,6 +25,7 @@ from exchange.messages import Unknown
 from exchange.models import Stock
 from web.backoff import Backoff
 from web.cached import Cached
+from web.valkey import cache_backoff
 
 QUOTE_SECONDS = 1.0  # how old a price may be on which a customer acts, while the exchange answers
 LIVE_SECONDS = 10.0  # how old a price may be on a page when it opens: it then follows the prices by itself
@@ -94,7 +95,18 @@ class LastPrices:
 _quotes: dict[str, tuple[float, Quote | None]] = {}
 _reading = threading.Lock()
 _away = Backoff(AWAY_SECONDS)
-_shared: Cached[dict[str, tuple[float, Quote]]] = Cached(lambda: cache.get(KEY) or {}, QUOTE_SECONDS, initial={})
+
+
+def _read_shared() -> dict[str, tuple[float, Quote]]:
+    table: dict[str, tuple[float, Quote]] | None = cache.get(KEY)
+    if table is None and cache_backoff.is_active:
+        raise Unknown("the shared cache is away")
+    return table or {}
+
+
+_shared: Cached[dict[str, tuple[float, Quote]]] = Cached(
+    _read_shared, QUOTE_SECONDS, initial={}, stale_after=(Unknown,)
+)
 
 
 def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
@@ -121,7 +133,7 @@ def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
     Args:
         seconds_max: See `known`.
     """
-    if not settings.CACHE_URL:
+    if not settings.CACHE_URL or cache_backoff.is_active:
         _refresh_in_background()
     return LastPrices(_shared.get(), seconds_max)
 
@@ -225,7 +237,7 @@ STORE = """
 
 
 def _refresh_in_background() -> None:
-    """Refresh this process's own prices in a background thread, for when there is no shared cache."""
+    """Refresh this process's own prices in a background thread, while there is no shared cache."""
     newest = max((read_at for read_at, _ in _quotes.values()), default=0.0)
     if time.time() - newest < REFRESH_SECONDS or _away.is_active or not _reading.acquire(blocking=False):
         return

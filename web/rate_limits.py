@@ -19,11 +19,9 @@ from django.conf import settings
 
 from web import valkey
 from web.authentication import Grant
-from web.backoff import Backoff
 
 WINDOW_SECONDS = 60
 LOCAL_SHARE = 0.01  # of a limit: what a process counts before it calls Valkey
-STORE_SECONDS_MAX = 0.25  # the longest that a request waits for Valkey
 KEYS_MAX = 100_000  # counted by one process; beyond that, all its local counts are dropped
 
 log = structlog.get_logger()
@@ -72,7 +70,6 @@ class _LocalCounts:
 
 
 _counts = _LocalCounts()
-_backoff = Backoff(1.0)
 _client: redis.Redis | None = None
 _client_lock = threading.Lock()
 
@@ -84,7 +81,7 @@ def count(grant: Grant, is_read: bool, number: int = 1) -> Allowance:
 
 
 def count_customer(customer_id: int, is_read: bool, own_limit: int | None, number: int = 1) -> Allowance:
-    """Count requests of a customer. Never raises, and waits at most STORE_SECONDS_MAX.
+    """Count requests of a customer. Never raises, and waits for Valkey only briefly.
 
     Args:
         own_limit: The customer's own limit in requests a minute; None: the default limit.
@@ -104,8 +101,8 @@ def count_attempt(key: str, limit: int, window_seconds: int) -> Allowance:
     """Count one attempt at something that must not be tried too often. Exact, even for simultaneous attempts.
 
     The window slides: attempts in the previous window count in proportion to how much of it still lies within
-    `window_seconds`. While Valkey is unavailable, the process counts on its own. Never raises, and waits at most
-    STORE_SECONDS_MAX.
+    `window_seconds`. While Valkey is unavailable, the process counts on its own. Never raises, and waits for
+    Valkey only briefly.
     """
     window, passed_seconds = divmod(int(time.time()), window_seconds)
     local = _counts.add(key, window), _counts.get(key, window - 1)
@@ -121,7 +118,7 @@ def reset() -> None:
     with _client_lock:
         _client = None
     _counts.clear()
-    _backoff.stop()
+    valkey.cache_backoff.stop()
 
 
 def _count_request(key: str, limit: int, number: int = 1) -> Allowance:
@@ -139,7 +136,7 @@ def _count_request(key: str, limit: int, number: int = 1) -> Allowance:
 
 def _add_in_store(key: str, number: int, window_seconds: int, previous_key: str = "") -> tuple[int, int] | None:
     """Add to a count in Valkey; return it and the count of `previous_key`. None if Valkey can't be used."""
-    if not settings.CACHE_URL or _backoff.is_active:
+    if not settings.CACHE_URL or valkey.cache_backoff.is_active:
         return None
     key = f"{settings.KEY_PREFIX}{key}"
     try:
@@ -151,7 +148,7 @@ def _add_in_store(key: str, number: int, window_seconds: int, previous_key: str 
             used, _, *before = pipe.execute()
             return used, int(before[0] or 0) if before else 0
     except (redis.RedisError, OSError) as error:
-        _backoff.start()
+        valkey.cache_backoff.start()
         log.warning("rate limits: Valkey is unavailable, so requests are not limited", error=repr(error))
         return None
 
@@ -160,5 +157,5 @@ def _store() -> redis.Redis:
     global _client
     with _client_lock:
         if _client is None:
-            _client = valkey.client(settings.CACHE_URL, STORE_SECONDS_MAX)
+            _client = valkey.client(settings.CACHE_URL, valkey.CACHE_SECONDS_MAX)
     return _client

@@ -17,9 +17,11 @@ import redis
 from celery import current_app
 from django.conf import settings
 
+from exchange import market, prices
 from trades import lane
 from trades.broker import broker, forget_broker
-from web import rate_limits
+from trades.market_now import market_now
+from web import rate_limits, valkey
 from web.cache import BestEffortCache
 
 BACK_SECONDS_MAX = 5.0
@@ -162,6 +164,51 @@ def test_after_any_valkey_outage_processes_recover_without_a_restart(
     while not _works(use):
         assert time.monotonic() < deadline, f"{error}: not recovered in time"
         time.sleep(0.1)
+
+
+@pytest.fixture
+def silent_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Replace the cache by a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        monkeypatch.setattr(settings, "CACHE_URL", url)
+        silent = BestEffortCache(url, settings.CACHES["default"])
+        for module in (market, prices):
+            monkeypatch.setattr(module, "cache", silent)
+        _reconnect()
+        _forget_market()
+        yield
+        monkeypatch.undo()
+        _reconnect()
+        _forget_market()
+
+
+def _forget_market() -> None:
+    market.forget()
+    prices.forget()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("silent_valkey", "instant_exchange")
+def test_a_turn_waits_once_for_a_cache_that_is_cut_off() -> None:
+    began = time.monotonic()
+    for _ in range(3):
+        market_now()
+        rate_limits.count_attempt("sign-in", 10, 60)
+        prices.refresh()
+        market.refresh_clock()
+    assert time.monotonic() - began < valkey.CACHE_SECONDS_MAX + 0.5
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("silent_valkey", "instant_exchange")
+def test_prices_stay_known_while_the_cache_is_cut_off() -> None:
+    market.refresh()
+    prices.last_prices()  # starts to read them in the background
+    deadline = time.monotonic() + BACK_SECONDS_MAX
+    while prices.last_prices().price("AAPL") is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _works(use: Callable[[], bool]) -> bool:
