@@ -96,6 +96,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
+    "web.deadline.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "web.headers.DefaultHeaders",
@@ -117,6 +118,7 @@ MIDDLEWARE = [
 PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
+    "web.deadline.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
     "web.headers.DefaultHeaders",
     "office.access.ContentPolicy",
@@ -344,7 +346,7 @@ CACHES = {
         "BACKEND": "web.cache.BestEffortCache",
         "LOCATION": CACHE_URL,
         "KEY_PREFIX": KEY_PREFIX,
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": valkey.RETRY},
+        "OPTIONS": valkey.CACHE_OPTIONS,
     }
     if CACHE_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from web.deadline import seconds_left
+
 WAIT_SECONDS_MAX = 20.0  # longer than any transaction may take
 
 Request = TypeVar("Request")
@@ -53,7 +55,8 @@ class Batcher(Generic[Request, Answer]):
         """Return the answer to one request.
 
         Raises:
-            TimeoutError: The leader died with this request in its batch. The request may or may not have been executed.
+            TimeoutError: The leader died with this request in its batch, so the request may or may not have been
+                executed; or this caller's deadline passed before its request was in a batch.
         """
         call: _Call[Request, Answer] = _Call(request)
         with self._lock:
@@ -78,12 +81,15 @@ class Batcher(Generic[Request, Answer]):
         return len(self._waiting)
 
     def _wait(self, call: _Call[Request, Answer]) -> None:
-        if call.wake.acquire(timeout=self._wait_seconds_max):
+        patience = seconds_left(self._wait_seconds_max)
+        if call.wake.acquire(timeout=patience):
             return
         with self._lock:
-            if call in self._waiting:  # no leader has taken this call, so this caller leads
-                call.wake.acquire(blocking=False)  # in case it was chosen as leader at this moment
-                return
+            if call in self._waiting:
+                is_chosen = call.wake.acquire(blocking=False)  # as leader, at this moment
+                if is_chosen or patience == self._wait_seconds_max:
+                    return  # the leader is dead, so this caller leads
+                self._waiting.remove(call)
         raise TimeoutError("the batch was not answered in time")
 
     def _lead(self) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from web.deadline import seconds_left
+
 TCP_CONNECT_SECONDS_MAX = 0.5  # how long a host may take to accept a TCP connection
 NO_HOST_SECONDS = 0.25  # how long a process that has found no primary does not look again
 
@@ -36,7 +38,7 @@ class Connection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for an answer. If none comes in time, close the connection and raise NoAnswer."""
         try:
-            return super().wait(gen, interval, self.answer_seconds_max if timeout is None else timeout)
+            return super().wait(gen, interval, seconds_left(self.answer_seconds_max if timeout is None else timeout))
         except errors._WaitTimeout:
             self.close()
             raise NoAnswer("The database did not answer in time, so the outcome is unknown.") from None
@@ -56,8 +58,11 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
         raise errors.OperationalError("No host of the database could be written to a moment ago.")
     reasons = []
     for host, port in _in_order(hosts, str(parameters.get("port") or 5432)):
+        patience = seconds_left(TCP_CONNECT_SECONDS_MAX)
+        if not patience:
+            raise errors.OperationalError("The request has no time left to look for a host that can be written to.")
         try:
-            socket.create_connection((host, int(port)), TCP_CONNECT_SECONDS_MAX).close()
+            socket.create_connection((host, int(port)), patience).close()
             connection = Connection.connect(**{**parameters, "host": host, "port": port})
         except (OSError, psycopg.OperationalError) as error:
             reasons.append(f"{host}: {str(error).strip().splitlines()[-1] if str(error).strip() else error!r}")

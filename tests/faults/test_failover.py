@@ -99,6 +99,28 @@ def test_placing_by_one_statement_returns_503_in_time_while_the_standby_is_unava
     assert violations_of([case]) == []
 
 
+def test_a_customer_whose_last_trade_still_waits_for_a_standby_is_answered_in_time(
+    pair: Pair, instant_exchange: StandInExchange, several_hosts: None
+) -> None:
+    """The server keeps the locks of a commit that waits, whether or not its client still does."""
+    pair.be_synchronous()
+    case = Case(instant_exchange, 1)
+    case.place("first")
+    receiver = pair.receiver()
+    receiver.suspend()
+    case.place("waits", 503)
+    for key in ("waits", "another"):
+        began = time.monotonic()
+        case.place(key, 503)
+        assert time.monotonic() - began < RESPONSE_SECONDS_MAX
+    receiver.resume()
+    case.place("waits", 200)
+    case.place("another")
+    sweep_until_final(case.customer)
+    connection.settings_dict.update(HOST="127.0.0.1", PORT=pair.primary.port)
+    assert violations_of([case]) == []
+
+
 def test_a_process_finds_the_new_primary_by_itself(
     pair: Pair, instant_exchange: StandInExchange, several_hosts: None
 ) -> None:
