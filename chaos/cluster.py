@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import urllib3
 
 from chaos import checker, followers
 from chaos.checker import gather, wait_until_final
+from chaos.clocks import correct_times, make_postgresql
 from chaos.crowd import Crowd
 from chaos.nodes import PROGRAMS, NodeFault, at_random, table
 from chaos.record import Record, now
@@ -45,6 +47,7 @@ CALM_SECONDS = 3.0
 RECOVERY_SECONDS_MAX = 180.0  # it takes 90 s to notice that RabbitMQ hangs
 READY_SECONDS_MAX = 180.0
 WEBHOOK_SECONDS_MAX = 120.0
+SWITCHOVER_SECONDS_MAX = 60.0
 
 
 class Cluster:
@@ -58,8 +61,13 @@ class Cluster:
     def __enter__(self) -> Cluster:
         (self.folder / "cluster").mkdir(parents=True)
         self._log = open(self.folder / "up.log", "wb")
+        python = make_postgresql(self.folder / "python", '"$HOME/clock"')  # $HOME is the node's data folder
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cluster", "up"], cwd=PROJECT, stdout=self._log, stderr=self._log
+            [sys.executable, "-m", "cluster", "up"],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(python)},
+            stdout=self._log,
+            stderr=self._log,
         )
         deadline = time.monotonic() + READY_SECONDS_MAX
         while "Ready:" not in (output := (self.folder / "up.log").read_text()):
@@ -74,6 +82,10 @@ class Cluster:
         self._process.terminate()
         self._process.wait(90)
         self._log.close()
+
+    def set_clock(self, node: str, seconds: int) -> None:
+        """Set the clock of a node's PostgreSQL this many seconds off."""
+        (self.folder / "cluster/data" / node / "clock").write_text(f"{seconds:+d}\n")
 
     def ask(self, **request: Any) -> Any:
         return ask(self.folder / "cluster", **request)
@@ -139,7 +151,9 @@ class Run:
         crowd.stop()
         wait_until_final(self._cluster.database_url)
         evidence = gather(accounts, self._log, self._cluster.database_url, f"http://{NODES['ex'].address}:8100")
+        correct_times(evidence)
         self._violations += checker.violations(evidence)
+        self._violations += self._expired_by_a_clock(evidence)
         self._violations += self._followers(readers, receiver, accounts)
         self._log.close()
         began_next = [*(row["began"] for row in self._rows[1:]), float("inf")]
@@ -174,10 +188,13 @@ class Run:
     def _inject(self, fault: NodeFault) -> None:
         """Inject a fault, undo it, wait until everything has recovered, and record how long each step took."""
         nodes = list(self._nodes(fault.kinds)) if fault.action != "roll" else []
-        row: dict[str, Any] = {"name": fault.name, "nodes": nodes, "load": round(os.getloadavg()[0], 1)}
+        row: dict[str, Any] = {"name": fault.name, "nodes": [*nodes], "load": round(os.getloadavg()[0], 1)}
+        row["jump"] = fault.jump_seconds
         row["began"] = now()
         if fault.action == "roll":
             self._roll()
+        elif fault.action == "clock":
+            self._promote_with_wrong_clock(nodes.pop(), fault)
         for node, kind in zip(nodes, fault.kinds, strict=False):
             if fault.action == "end":
                 self._cluster.ask(do="end", node=node, program=PROGRAMS[kind])
@@ -195,12 +212,13 @@ class Run:
         if missing:
             self._violations.append(f"{fault.name}: not recovered after {RECOVERY_SECONDS_MAX:.0f} s: {missing}")
         row["whole"] = now()
+        target, values = (",".join(nodes), {}) if not row["jump"] else ("postgres", {"jumpSeconds": row["jump"]})
         self._log.fault(
-            kind=fault.action, target=",".join(nodes), values={}, began=row["began"], ended=row["ended"], done=True
+            kind=fault.action, target=target, values=values, began=row["began"], ended=row["ended"], done=True
         )
         self._rows.append(row)
         recovered = f"recovered {row['whole'] - row['ended']:5.1f} s after its end"
-        say(f"{fault.name:28} {','.join(nodes):10} {recovered}; {self._log.written}")
+        say(f"{fault.name:28} {','.join(row['nodes']):10} {recovered}; {self._log.written}")
         time.sleep(CALM_SECONDS)
 
     def _nodes(self, kinds: Iterable[str]) -> Iterator[str]:
@@ -226,6 +244,35 @@ class Run:
             Roll(self._cluster.ask, say).all()
         except TimeoutError as error:
             self._violations.append(f"rolling upgrade: still waiting until {error}")
+
+    def _promote_with_wrong_clock(self, node: str, fault: NodeFault) -> None:
+        """Set a standby's clock wrong, make it the primary, and correct its clock while it is."""
+        self._cluster.set_clock(node, fault.jump_seconds)
+        time.sleep(CALM_SECONDS)  # libfaketime reads the file once a second
+        primary = self._watch.primary()
+        answer = urllib3.request(
+            "POST",
+            f"http://{NODES[primary].address}:8008/switchover",
+            json={"leader": primary, "candidate": node},
+            timeout=SWITCHOVER_SECONDS_MAX,
+        )
+        if answer.status != 200 or self._watch.primary() != node:
+            self._violations.append(f"{fault.name}: {node} was not promoted: {answer.data[:200]!r}")
+        time.sleep(fault.seconds)
+        with psycopg.connect(self._cluster.database_url) as connection:
+            row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        if row is None or abs(row[0] - now() - fault.jump_seconds) > CALM_SECONDS:
+            self._violations.append(f"{fault.name}: the clock of the primary was not wrong: {row}")
+        self._cluster.set_clock(node, 0)
+
+    def _expired_by_a_clock(self, evidence: checker.Evidence) -> Iterator[str]:
+        """Yield trades that expired while the primary's clock was wrong: nothing else kept them from the exchange."""
+        for row in self._rows:
+            for trade in evidence.trades:
+                claimed_at = trade["claimed_at"] or trade["settled_at"] or 0.0
+                is_during = row["jump"] and row["began"] <= claimed_at <= row["whole"]
+                if is_during and trade["reason_code"] == "expired":
+                    yield f"{row['name']}: {trade['id']} expired"
 
     def _check_during(self, fault: NodeFault, nodes: list[str]) -> None:
         ends_at = time.monotonic() + fault.seconds

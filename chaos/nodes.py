@@ -9,6 +9,7 @@ from dataclasses import dataclass
 ALL_KINDS = ("lb", "web", "stream", "lane", "sweep", "mq", "cache", "ex", "standby", "primary")
 AWAY_SECONDS = {"primary": 32.0, "standby": 12.0, "mq": 12.0}
 """How long a node is down (others: 8 s). A primary stays down for longer than a failover takes."""
+CLOCK_JUMP_SECONDS = 3600
 PROGRAMS = {
     "web": "web",
     "stream": "stream",
@@ -25,19 +26,23 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class NodeFault:
-    """One fault: `action` is kill, power or cut for nodes, end for a program, roll for a rolling upgrade."""
+    """One fault: `action` is kill, power or cut for nodes, end for a program, roll for a rolling upgrade.
+
+    It is clock for a standby that becomes the primary while its clock is `jump_seconds` wrong.
+    """
 
     action: str
     kinds: tuple[str, ...]
     seconds: float
+    jump_seconds: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.action} {' + '.join(self.kinds)}"
+        return f"{self.action} {' + '.join(self.kinds)}" + (f" {self.jump_seconds:+d}" if self.jump_seconds else "")
 
 
 def table() -> list[NodeFault]:
-    """Return a fault for every kind of program and node, faults of several nodes at once, and a rolling upgrade."""
+    """Return faults of every kind of program and node, of several nodes at once, of clocks, and a rolling upgrade."""
     return [
         *(NodeFault("end", (kind,), 0.0) for kind in PROGRAMS),
         *(NodeFault(action, (kind,), AWAY_SECONDS.get(kind, 8.0)) for kind in ALL_KINDS for action in ("kill", "cut")),
@@ -45,6 +50,8 @@ def table() -> list[NodeFault]:
         NodeFault("cut", ("standby", "standby"), 15.0),
         NodeFault("cut", ("primary", "standby"), 32.0),
         NodeFault("roll", ("all",), 0.0),
+        # Last: a customer's placing times never go back, so later delays could not be computed.
+        *(NodeFault("clock", ("standby",), 12.0, jump) for jump in (-CLOCK_JUMP_SECONDS, CLOCK_JUMP_SECONDS)),
     ]
 
 

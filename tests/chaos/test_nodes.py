@@ -15,6 +15,10 @@ def test_every_kind_of_node_is_killed_and_cut_off() -> None:
     assert {("cut", (kind,)) for kind in ALL_KINDS} <= faults
 
 
+def test_a_standby_with_a_wrong_clock_becomes_the_primary_ahead_and_behind() -> None:
+    assert sorted(fault.jump_seconds for fault in table() if fault.action == "clock") == [-3600, 3600]
+
+
 def test_the_same_seed_gives_the_same_faults() -> None:
     assert list(islice(at_random(7), 50)) == list(islice(at_random(7), 50))
     assert list(islice(at_random(7), 50)) != list(islice(at_random(8), 50))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from chaos.site import faketime
+from chaos.clocks import faketime
 from exchange import exchange_time
 from local.postgresql import allow_server_user
 from tests.conftest import StandInExchange

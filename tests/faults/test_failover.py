@@ -103,16 +103,16 @@ def test_a_customer_whose_last_trade_still_waits_for_a_standby_is_answered_in_ti
     pair: Pair, instant_exchange: StandInExchange, several_hosts: None
 ) -> None:
     """The server keeps the locks of a commit that waits, whether or not its client still does."""
-    pair.be_synchronous()
+    pair.make_standby_synchronous()
     case = Case(instant_exchange, 1)
     case.place("first")
     receiver = pair.receiver()
     receiver.suspend()
     case.place("waits", 503)
     for key in ("waits", "another"):
-        began = time.monotonic()
+        started_at = time.monotonic()
         case.place(key, 503)
-        assert time.monotonic() - began < RESPONSE_SECONDS_MAX
+        assert time.monotonic() - started_at < RESPONSE_SECONDS_MAX
     receiver.resume()
     case.place("waits", 200)
     case.place("another")
