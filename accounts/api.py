@@ -222,6 +222,8 @@ def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]])
     body = TransferSerializer(data=view.request.data)
     body.is_valid(raise_exception=True)
     posting, replayed = transfer(view.customer_id, body.validated_data["amount"], key)
+    if not replayed:
+        funding.log_transfer(posting)
     return created(PostingSerializer(posting).data, replayed)
 
 

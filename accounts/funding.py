@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import structlog
 from django.db import IntegrityError, transaction
 
 from accounts import notices
@@ -22,8 +23,11 @@ __all__ = [
     "UnsettledFunds",
     "WithdrawalsFrozen",
     "deposit",
+    "log_transfer",
     "withdraw",
 ]
+
+log = structlog.get_logger()
 
 
 class AccountClosed(Exception):
@@ -69,6 +73,12 @@ def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple
         TransferKeyReused: The key belongs to a transfer with different terms.
     """
     return _transfer(customer_id, Transfer.Type.WITHDRAWAL, amount, -amount, key)
+
+
+def log_transfer(posting: Posting) -> None:
+    """Log a transfer that a customer has made. `lost_trades` finds it if a restored database lacks it."""
+    terms = {"type": posting.kind, "amount": str(abs(posting.change))}
+    log.info("transferred", transfer=str(posting.cause), customer=posting.customer_id, **terms)
 
 
 def _transfer(

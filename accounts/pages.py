@@ -126,7 +126,7 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
     if form.is_valid():
         move = funding.deposit if verb == "deposit" else funding.withdraw
         try:
-            posting, _ = move(
+            posting, replayed = move(
                 current_customer_id(request), form.cleaned_data["amount"], f"page-{form.cleaned_data['key']}"
             )
         except funding.InsufficientFunds:
@@ -142,6 +142,8 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
         except funding.TransferKeyReused:
             form.add_error("amount", "This form was used for another transfer. Look at your ledger, then try again.")
         else:
+            if not replayed:
+                funding.log_transfer(posting)
             words = "arrived from" if verb == "deposit" else "went to"
             messages.success(request, f"{usd(abs(posting.change))} {words} the stand-in bank.")
             return redirect("cash")

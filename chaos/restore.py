@@ -1,7 +1,7 @@
 """`make restore-drill`: backs up a brokerage under load, deletes its database, and restores it to a point in time.
 
 It proves that the restored books are consistent (audit_books), that lost_trades names every trade that customers had
-confirmed but that is gone, that trades which the exchange finished in the meantime are settled as the exchange says,
+confirmed but that is gone or open again, that trades which the exchange finished meanwhile are settled as it says,
 and that nothing is executed again. The last line printed is one JSON object. Exit code 0: everything held.
 """
 
@@ -62,9 +62,14 @@ class Drill:
             self._place("before")
             self._timed("base backup", lambda: self._tool("base-backup", self._conninfo()))
             self._place("between")
+            self._set_faults(executeErrorRate=1.0)  # so that a trade waits behind another one
+            _, self.cancelled = (self._insist(key, self.accounts[0]) for key in ("in flight", "behind it"))
             target = self._now()
             kept = set(self.key_of_trade)
             time.sleep(1.5)
+            self._post(self.accounts[0], f"trades/{self.cancelled}/cancel", {})
+            self._set_faults(executeErrorRate=0.0)
+            self.deposit = self._post(self.accounts[0], "deposits", {"amount": "5.00"}).json()["causeId"]
             self._place("after")
             wait_until_final(self.postgres.url)
             self._wait_for_archive()
@@ -83,21 +88,13 @@ class Drill:
         try:
             url = _with_port(self.postgres.url, port)
             self._timed("replay", lambda: self._wait_for_primary(url))
-            exchange = subprocess.Popen(
-                [sys.executable, "-m", "exchange.simulator"],
-                cwd=PROJECT,
-                env=self.brokerage.env | {"EXCHANGE_SECRET": self.keys.exchange_secret},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            exchange = self._start_exchange()
             try:
-                _wait_until(lambda: _answers(f"http://127.0.0.1:{self.brokerage.exchange_port}/healthz"))
                 audit = json.loads(self._manage(url, "audit_books", "--json"))
-                *lines, totals = map(json.loads, self._manage(url, "lost_trades", str(log)).splitlines())
+                *lines, totals = map(json.loads, self._manage(url, "lost_trades", "--cancel", str(log)).splitlines())
             finally:
                 exchange.terminate()
                 exchange.wait()
-            lost = {line["tradeId"]: line for line in lines if line["what"] == "lost"}
             self._sign_in_at(port)
             with self.brokerage:
                 wait_until_final(url)
@@ -107,12 +104,17 @@ class Drill:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
+        lost = {line["tradeId"]: line for line in lines if line["what"] == "lost"}
+        reopened = [line["tradeId"] for line in lines if line["what"] == "reopened"]
+        transfers = [line["transferId"] for line in lines if line["what"] == "lost transfer"]
         wrong = {
             "books wrong after the restore": not audit["ok"],
             "books wrong after trading went on": not after["ok"],
             "a trade from before the point in time is gone": bool(kept - restored.keys()),
             "a trade that is gone was not named": set(self.key_of_trade) - restored.keys() != lost.keys(),
             "a lost trade has no customer": any(line["customer"] is None for line in lost.values()),
+            "a trade that was cancelled was not named": reopened != [self.cancelled],
+            "a transfer that is gone was not named": transfers != [self.deposit],
             "something was executed again": len(exchange_orders) != len(executed),
             "a trade is not final": any(status not in {"FILLED", "REJECTED"} for status in restored.values()),
         }
@@ -121,6 +123,8 @@ class Drill:
             "wrong": [sentence for sentence, is_true in wrong.items() if is_true],
             "tradesToldToCustomers": len(self.key_of_trade),
             "lost": len(lost),
+            "reopened": len(reopened),
+            "lostTransfers": len(transfers),
             "settledFromTheExchangesWord": totals["behind"],
             "seconds": self.steps,
             "backupBytes": sum(file.stat().st_size for file in self.backup.rglob("*") if file.is_file()),
@@ -143,22 +147,25 @@ class Drill:
     def _place(self, name: str) -> None:
         """Place trades for all customers, retrying each with the same key until it is answered."""
         for number in range(TRADES):
-            account = self.accounts[number % CUSTOMERS]
-            key = f"{name}-{number}"
-            for _ in range(50):
-                answer = urllib3.request(
-                    "POST",
-                    f"{self.brokerage.url}/api/v1/trades",
-                    json={"stockTicker": "AAPL", "type": "BUY", "quantity": 1},
-                    headers={"Authorization": f"Bearer {account['token']}", "Idempotency-Key": key},
-                    timeout=10.0,
-                )
-                if answer.status in {200, 201}:
-                    self.key_of_trade[answer.json()["tradeId"]] = key
-                    break
-                time.sleep(0.3)
-            else:
-                raise RuntimeError(f"never answered: {answer.status} {answer.data[:300]!r}")
+            self._insist(f"{name}-{number}", self.accounts[number % CUSTOMERS])
+
+    def _insist(self, key: str, account: dict[str, Any]) -> str:
+        """Place a trade, retrying with the same key until it is answered; return its id."""
+        for _ in range(50):
+            answer = self._post(account, "trades", {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}, key)
+            if answer.status in {200, 201}:
+                self.key_of_trade[answer.json()["tradeId"]] = key
+                return str(answer.json()["tradeId"])
+            time.sleep(0.3)
+        raise RuntimeError(f"never answered: {answer.status} {answer.data[:300]!r}")
+
+    def _post(self, account: dict[str, Any], path: str, body: dict[str, Any], key: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {account['token']}"} | ({"Idempotency-Key": key} if key else {})
+        url = f"{self.brokerage.url}/api/v1/{path}"
+        return urllib3.request("POST", url, json=body, headers=headers, timeout=10.0)
+
+    def _set_faults(self, **faults: float) -> None:
+        urllib3.request("PUT", f"{self.brokerage.exchange_url}/v1/faults", json=faults, timeout=10.0)
 
     def _now(self) -> str:
         with self._admin() as connection:
@@ -180,6 +187,17 @@ class Drill:
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
         with open(self.folder / "restored.log", "wb") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._user())
+
+    def _start_exchange(self) -> subprocess.Popen[bytes]:
+        exchange = subprocess.Popen(
+            [sys.executable, "-m", "exchange.simulator"],
+            cwd=PROJECT,
+            env=self.brokerage.env | {"EXCHANGE_SECRET": self.keys.exchange_secret},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_until(lambda: _answers(f"http://127.0.0.1:{self.brokerage.exchange_port}/healthz"))
+        return exchange
 
     def _sign_in_at(self, port: int) -> None:
         """Point the brokerage at the restored database."""
