@@ -60,7 +60,11 @@ class ProfileForm(forms.ModelForm):
         help_text="Pages show times in this time zone. Market hours are always Eastern.",
         choices=[("", "My device's time zone"), *((name, name.replace("_", " ")) for name in ZONES)],
     )
-    theme = forms.ChoiceField(choices=Theme, widget=forms.RadioSelect, label="Appearance")
+    theme = forms.ChoiceField(
+        choices=[(Theme.SYSTEM, "Same as my device"), (Theme.LIGHT, "Light"), (Theme.DARK, "Dark")],
+        widget=forms.RadioSelect,
+        label="Appearance",
+    )
 
 
 class TokenForm(forms.Form):

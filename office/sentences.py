@@ -58,14 +58,8 @@ DONE: dict[str, tuple[str, str]] = {
 
 def sentence_of(entry: AuditEntry) -> str:
     """Return an audit entry as a sentence: sam@example.com froze the trading of ada@example.com."""
-    verb, _, rest = entry.action.partition(" ")
-    templates = DONE.get(entry.action)
-    if templates is None:
-        article = "an " if verb == "see" and rest[:1] in "aeiou" else "a " if verb == "see" else ""
-        done = f"{_PAST.get(verb, verb)} {article}{rest}".strip()
-        names_subject = bool(entry.subject) and verb != "list"
-        templates = (f"{done}: {{}}", f"{entry.action}: {{}}") if names_subject else (done, entry.action)
-    done, attempted = (template.replace("{}", entry.subject or "somebody") for template in templates)
+    done, attempted = DONE.get(entry.action) or _derived(entry)
+    done, attempted = (text.replace("{}", entry.subject or "somebody") for text in (done, attempted))
     done, attempted = done.replace(" (somebody)", ""), attempted.replace(" (somebody)", "")
     if entry.outcome == Outcome.ASKED:
         return f"{entry.staff} was about to {attempted}."
@@ -74,4 +68,18 @@ def sentence_of(entry: AuditEntry) -> str:
     return f"{entry.staff} {done}."
 
 
-_PAST = {"see": "looked at", "list": "listed", "open": "opened the form", "view": "viewed"}
+def _derived(entry: AuditEntry) -> tuple[str, str]:
+    """Return the text of an action that is a verb and what was seen, as those in DONE."""
+    verb, _, rest = entry.action.partition(" ")
+    if verb == "open" and rest in DONE:
+        return f"opened the form to {DONE[rest][1]}", f"open the form to {DONE[rest][1]}"
+    if verb == "view":
+        page = rest.removesuffix(" as customer")
+        return f"looked at the page “{page}” as {{}} sees it", f"look at the page “{page}” as {{}} sees it"
+    article = "an " if verb == "see" and rest[:1] in "aeiou" else "a " if verb == "see" else ""
+    done = f"{_PAST.get(verb, verb)} {article}{rest}".strip()
+    names_subject = bool(entry.subject) and verb != "list"
+    return (f"{done}: {{}}", f"{entry.action}: {{}}") if names_subject else (done, entry.action)
+
+
+_PAST = {"see": "looked at", "list": "listed", "open": "opened the form"}

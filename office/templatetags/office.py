@@ -74,6 +74,12 @@ def limit(value: Decimal | None) -> str:
 
 
 @register.filter
+def rate(value: Decimal) -> str:
+    """Format the rate of a fee without trailing zeros: 0.0000206; a dash if it is zero."""
+    return f"{value:f}".rstrip("0").rstrip(".") if value else "–"
+
+
+@register.filter
 def spaced(name: str) -> str:
     """Format a name from the audit log in words: Withdrawals frozen for withdrawalsFrozen."""
     return re.sub(r"([A-Z])", lambda found: f" {found[1].lower()}", name).capitalize()

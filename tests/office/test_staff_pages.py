@@ -206,6 +206,12 @@ def test_audit_entries_are_sentences_that_can_be_searched(
     browser_of(Role.RISK).post(f"/admin/do/freeze-trading/{alice.id}/", {"reason": "Odd sign-in."})
     entry = AuditEntry.objects.get(action="freeze-trading", outcome="done")
     assert sentence_of(entry) == "risk@staff.example.com froze the trading of alice@example.com."
+    for action, sentence in (
+        ("open adjust", "sam opened the form to request an adjustment for alice."),
+        ("view cash as customer", "sam looked at the page “cash” as alice sees it."),
+        ("see customer", "sam looked at a customer: alice."),
+    ):
+        assert sentence_of(AuditEntry(staff="sam", action=action, subject="alice", outcome="seen")) == sentence
     compliance: Client = browser_of(Role.COMPLIANCE)
     for query in ("alice@example.com", "risk@staff.example.com"):
         text = compliance.get("/admin/office/auditentry/", {"q": query}).content.decode()

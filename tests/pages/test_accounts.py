@@ -185,6 +185,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_ended(bob: Customer, page_o
 
 def test_signing_up_opens_an_account_with_a_balance(db: None) -> None:
     client = Client()
+    assert "At least 8 characters, and hard to guess" in client.get("/account/signup/").content.decode()
     form = {"name": "Eve", "email": "Eve@Example.com", "password1": "a-long-enough-phrase-7"}
     assert client.post("/account/signup/", form).status_code == 302
     customer = Customer.objects.get()
