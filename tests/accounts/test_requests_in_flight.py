@@ -1,4 +1,4 @@
-"""A request that was let in before access ended: what it creates afterwards must not outlive the ending."""
+"""A request that began before access ended must not create anything that outlives the revocation."""
 
 import threading
 from collections.abc import Callable
@@ -52,10 +52,10 @@ def create_webhook(customer: Customer) -> None:
 def test_nothing_is_created_once_the_access_has_ended(
     carol: Customer, cause: Cause, create: Callable[[Customer], None]
 ) -> None:
-    let_in = Customer.objects.get(pk=carol.pk)  # as a request reads it when it begins
+    customer_as_read = Customer.objects.get(pk=carol.pk)  # as the request read the customer when it began
     TRIGGERS[cause](carol, browser_of(carol))
     with pytest.raises(AccessEnded):
-        create(let_in)
+        create(customer_as_read)
     assert not Token.objects.exists()
     assert not Webhook.objects.exclude(status=Webhook.Status.ENDED).exists()
 
@@ -66,14 +66,14 @@ def test_creating_waits_for_a_revocation_that_has_begun(carol: Customer, create:
 
     def run() -> None:
         try:
-            create(let_in)
+            create(customer_as_read)
             outcome.append("created")
         except AccessEnded:
             outcome.append("refused")
         finally:
             connection.close()
 
-    let_in = Customer.objects.get(pk=carol.pk)
+    customer_as_read = Customer.objects.get(pk=carol.pk)
     thread = threading.Thread(target=run)
     with transaction.atomic():
         carol.set_password(NEW_PASSWORD)
@@ -81,30 +81,30 @@ def test_creating_waits_for_a_revocation_that_has_begun(carol: Customer, create:
         revoke_access(carol, Cause.PASSWORD_RESET)
         thread.start()
         thread.join(0.5)
-        assert thread.is_alive(), "it waits"
+        assert thread.is_alive(), "it waits for the other transaction"
     thread.join(20)
     assert outcome == ["refused"]
 
 
-def test_a_revocation_ends_what_was_being_created(carol: Customer) -> None:
-    def reset() -> None:
+def test_a_revocation_ends_a_token_that_is_being_created(carol: Customer) -> None:
+    def revoke() -> None:
         try:
             with transaction.atomic():
                 revoke_access(carol, Cause.TOKENS_ENDED)
         finally:
             connection.close()
 
-    thread = threading.Thread(target=reset)
+    thread = threading.Thread(target=revoke)
     with transaction.atomic():
-        issued = _in_this_transaction(carol)
+        issued = _issue_in_open_transaction(carol)
         thread.start()
         thread.join(0.5)
-        assert thread.is_alive(), "it waits"
+        assert thread.is_alive(), "it waits for the other transaction"
     thread.join(20)
     assert tokens.find(issued.token) is None
 
 
-def _in_this_transaction(customer: Customer) -> tokens.Issued:
+def _issue_in_open_transaction(customer: Customer) -> tokens.Issued:
     """Issue a token in the open transaction, as if the process stopped right before the commit."""
     block: Any = connection.atomic_blocks[-1]
     block._from_testcase = True  # allows a verb's own transaction inside
@@ -124,8 +124,8 @@ def test_a_password_that_is_replaced_while_it_is_checked_gives_no_token(
     monkeypatch.setattr(api, "authenticate", check_then_reset)
     for headers in ({}, {"Idempotency-Key": "robot"}):
         body = {"email": carol.email, "password": PASSWORD, "name": "robot"}
-        answer = Client().post("/api/v1/tokens", body, content_type="application/json", headers=headers)
-        assert_problem(answer, 401, "authentication_failed")
+        response = Client().post("/api/v1/tokens", body, content_type="application/json", headers=headers)
+        assert_problem(response, 401, "authentication_failed")
         assert not Token.objects.exists()
         cache.clear()  # the limit on mailed codes
         carol.set_password(PASSWORD)
@@ -144,12 +144,12 @@ def test_a_webhook_of_a_token_that_was_revoked_meanwhile_is_refused(carol: Custo
     assert Webhook.objects.get().url == URL
 
 
-@pytest.mark.parametrize("how", ["password", "deactivated"])
-def test_a_sign_in_that_waits_for_its_second_step_ends_too(carol: Customer, how: str) -> None:
+@pytest.mark.parametrize("cause", ["password", "deactivated"])
+def test_a_sign_in_that_waits_for_its_second_step_ends_too(carol: Customer, cause: str) -> None:
     TOTP.activate(carol, SECRET)
     intruder = browser_of(carol)
     assert intruder.get("/").status_code == 302, "the second step is missing"
-    if how == "password":
+    if cause == "password":
         reset_password(carol, Client())
     else:
         deactivate(carol)
@@ -158,29 +158,29 @@ def test_a_sign_in_that_waits_for_its_second_step_ends_too(carol: Customer, how:
     assert "_auth_user_id" not in intruder.session
 
 
-def test_a_reset_that_waits_for_the_new_password_ends_with_the_old_one(carol: Customer) -> None:
-    """Somebody who could read the owner's mail for a moment must not take the account after the owner secured it."""
+def test_changing_the_password_ends_a_password_reset_in_progress(carol: Customer) -> None:
+    """An intruder who once read the owner's mail must not take the account after the owner has secured it."""
     intruder = Client()
     to_code = intruder.post("/account/password/reset/", {"email": carol.email}).headers["Location"]
     to_password = intruder.post(to_code, {"code": mailed_code()}).headers["Location"]
     TRIGGERS[Cause.PASSWORD_CHANGED](carol, browser_of(carol))
-    answer = intruder.post(to_password, {"password1": "golden meadow turns 53", "password2": "golden meadow turns 53"})
-    assert answer.status_code == 200
-    assert "changed in the meantime" in answer.content.decode()
+    response = intruder.post(to_password, {"password1": "golden meadow turns 53", "password2": "golden meadow turns 53"})
+    assert response.status_code == 200
+    assert "changed in the meantime" in response.content.decode()
     carol.refresh_from_db()
     assert carol.check_password(NEW_PASSWORD)
 
 
-def test_signing_up_with_anothers_address_gives_nothing_before_or_after_its_owner_comes(db: None) -> None:
+def test_signing_up_with_anothers_address_gives_no_access_before_or_after_its_owner_claims_it(db: None) -> None:
     cache.clear()
     intruder, address = Client(), "owner@example.com"
     sign_up = {"email": address, "name": "Not the owner", "password1": PASSWORD}
     assert intruder.post("/account/signup/", sign_up).status_code == 302
 
-    def has_nothing() -> None:
+    def assert_has_no_access() -> None:
         for path in ("/", "/cash", "/account/tokens", "/account/webhooks", "/stocks/AAPL/trade"):
-            answer = intruder.get(path, follow=True)
-            assert answer.redirect_chain, path
+            response = intruder.get(path, follow=True)
+            assert response.redirect_chain, path
         for path, form in [
             ("/cash/deposit", {"amount": "100.00", "key": "k"}),
             ("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"}),
@@ -195,7 +195,7 @@ def test_signing_up_with_anothers_address_gives_nothing_before_or_after_its_owne
         assert not Token.objects.exists()
         assert not Webhook.objects.exists()
 
-    has_nothing()
+    assert_has_no_access()
     owner = Client()
     to_code = owner.post("/account/password/reset/", {"email": address}).headers["Location"]
     to_password = owner.post(to_code, {"code": mailed_code()}).headers["Location"]
@@ -204,4 +204,4 @@ def test_signing_up_with_anothers_address_gives_nothing_before_or_after_its_owne
     assert owner.get("/cash").status_code == 200
     intruder.get("/account/confirm-email/")
     intruder.post("/account/login/", {"login": address, "password": PASSWORD})
-    has_nothing()
+    assert_has_no_access()

@@ -57,9 +57,7 @@ def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyP
     assert history.period_start(saturday, timedelta(days=1)) == datetime(2026, 11, 27, 9, 30, tzinfo=EASTERN)
 
 
-def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
-    bob: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_profit_excludes_deposits_and_restarts_each_day(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "is_always_open", lambda: False)
     values = [Decimal(n) for n in (100, 110, 120, 150, 155)]
     monkeypatch.setattr(history, "equity_at", lambda *_: values)
@@ -68,11 +66,11 @@ def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
     moments = [monday, monday + timedelta(hours=1), monday + timedelta(days=1), monday + timedelta(days=1, hours=1)]
     grid = [history.Window(start, start + timedelta(hours=1)) for start in moments]
     daily = history.portfolio(bob.id, grid, "1H", None, resets_daily=True)
-    whole = history.portfolio(bob.id, grid, "1H", set(), resets_daily=False)
+    total = history.portfolio(bob.id, grid, "1H", set(), resets_daily=False)
     assert daily["profit_loss"] == [10.0, 20.0, 10.0, 15.0]
-    assert whole["profit_loss"] == [10.0, 20.0, 30.0, 35.0]
-    assert whole["profit_loss_pct"] == [0.1, 0.2, 0.3, 0.35]
-    assert (daily["base_value"], whole["cashflow"], daily["cashflow"]["CSD"][-1]) == (100.0, {}, 20.0)
+    assert total["profit_loss"] == [10.0, 20.0, 30.0, 35.0]
+    assert total["profit_loss_pct"] == [0.1, 0.2, 0.3, 0.35]
+    assert (daily["base_value"], total["cashflow"], daily["cashflow"]["CSD"][-1]) == (100.0, {}, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +129,7 @@ def test_the_pages_chart_and_the_portfolio_history_agree(
     assert float(chart.points[-1][1]) == pytest.approx(body["equity"][-1], rel=0.01)
 
 
-def test_the_profit_of_the_day_counts_what_was_bought_today_from_its_price() -> None:
+def test_todays_profit_counts_shares_bought_today_from_their_price() -> None:
     now = timezone.now().astimezone(UTC)
     day = Day(
         {"AAPL": Quote(Decimal(12), Decimal(10), now)}, {"": Decimal(5), "AAPL": Decimal(3)}, {"AAPL": Decimal(22)}

@@ -51,24 +51,24 @@ def test_positions_and_orders_of_before_and_after_have_the_same_asset(call: Call
     (after,) = call("GET", "positions")[1]
     assert (after["symbol"], after["asset_id"]) == ("APL", before["asset_id"])
     (order,) = call("GET", "orders?status=all")[1]
-    assert (order["symbol"], order["asset_id"]) == ("AAPL", before["asset_id"]), "history keeps the name of then"
+    assert (order["symbol"], order["asset_id"]) == ("AAPL", before["asset_id"]), "history keeps the symbol of its time"
     assert call("GET", f"positions/{before['asset_id']}")[1]["symbol"] == "APL"
 
 
 def test_another_company_that_takes_over_the_symbol_is_another_asset(call: Call) -> None:
-    kept = asset_id("AAPL")
+    original_id = asset_id("AAPL")
     rename("AAPL", "APL", 5)
     Stock.objects.filter(ticker="AAPL").update(listed=True, name="Another")
     ticker_change.forget()
-    assert (asset_id("APL"), asset_id("AAPL") == kept) == (kept, False)
-    assert call("GET", f"assets/{kept}")[1]["symbol"] == "APL"
+    assert (asset_id("APL"), asset_id("AAPL") == original_id) == (original_id, False)
+    assert call("GET", f"assets/{original_id}")[1]["symbol"] == "APL"
     assert call("GET", "assets/AAPL")[1]["name"] == "Another"
     assert call("GET", f"assets/{asset_id('AAPL')}")[1]["symbol"] == "AAPL"
 
 
 def test_a_stock_that_gets_its_ticker_back_has_its_id_again(call: Call) -> None:
-    kept = asset_id("AAPL")
+    original_id = asset_id("AAPL")
     rename("AAPL", "APL", 9)
     rename("APL", "AAPL", 5)
-    assert call("GET", f"assets/{kept}")[1]["symbol"] == "AAPL"
-    assert call("GET", "assets/APL")[1]["id"] == str(kept)
+    assert call("GET", f"assets/{original_id}")[1]["symbol"] == "AAPL"
+    assert call("GET", "assets/APL")[1]["id"] == str(original_id)

@@ -99,7 +99,7 @@ def test_any_number_in_other_bodies(bob: Customer, alpaca_of: AlpacaOf, value: s
 
 @pytest.mark.parametrize("name", ["take_profit", "stop_loss", "legs", "advanced_instructions"])
 @pytest.mark.parametrize("value", ['{"limit_price": 1.5}', '[{"qty": 1e999}]', '"x"', "{}"])
-def test_brackets_are_refused_with_what_is_supported(
+def test_brackets_are_refused_with_the_supported_order_classes(
     alice: Customer, alpaca_of: AlpacaOf, name: str, value: str
 ) -> None:
     _, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))

@@ -18,7 +18,7 @@ def _static_files_by_their_names(settings: Any) -> None:
 
 
 @pytest.fixture
-def database_away(transactional_db: None) -> Iterator[None]:
+def database_down(transactional_db: None) -> Iterator[None]:
     """Make the database refuse connections."""
     port = connection.settings_dict["PORT"]
     connection.close()
@@ -29,7 +29,7 @@ def database_away(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def database_read_only(transactional_db: None) -> Iterator[None]:
+def read_only_session(transactional_db: None) -> Iterator[None]:
     """Make this session read-only, as after a failover; new sessions can write."""
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -57,7 +57,7 @@ def standby_for(transactional_db: None) -> Callable[[], AbstractContextManager[N
 
 
 @pytest.fixture
-def only_readable_database(standby_for: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+def read_only_database(standby_for: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
     """Make the database a standby, which can be read but not written."""
     with standby_for():
         yield
@@ -74,6 +74,6 @@ def full_broker() -> Iterator[None]:
 
 
 @pytest.fixture
-def broker_away(settings: Any) -> None:
+def broker_down(settings: Any) -> None:
     """Make the broker refuse connections."""
     settings.BROKER_URL = "redis://127.0.0.1:1/0"

@@ -21,11 +21,11 @@ REPEATS = 8  # more than prepare_threshold, so that psycopg prepares the stateme
 @pytest.fixture
 def table(transactional_db: None) -> Iterator[str]:
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE kept (value varchar(40))")
-    yield "kept"
+        cursor.execute("CREATE TABLE notes (value varchar(40))")
+    yield "notes"
     connection.close()
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE kept")
+        cursor.execute("DROP TABLE notes")
 
 
 @pytest.fixture
@@ -39,18 +39,18 @@ def operator(transactional_db: None) -> Iterator[psycopg.Connection]:
 
 def insert(value: str) -> str:
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO kept (value) VALUES (%s) RETURNING *", [value])
+        cursor.execute("INSERT INTO notes (value) VALUES (%s) RETURNING *", [value])
         return str(cursor.fetchone()[0])
 
 
 def rows(operator: psycopg.Connection) -> int:
-    row = operator.execute("SELECT count(*) FROM kept").fetchone()
+    row = operator.execute("SELECT count(*) FROM notes").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def widen(operator: psycopg.Connection) -> None:
-    operator.execute("ALTER TABLE kept ALTER COLUMN value TYPE varchar(80)")
+    operator.execute("ALTER TABLE notes ALTER COLUMN value TYPE varchar(80)")
 
 
 def deallocate(operator: psycopg.Connection) -> None:
@@ -94,13 +94,13 @@ def test_when_one_session_meets_a_changed_table_the_others_replace_theirs(
     table: str, operator: psycopg.Connection
 ) -> None:
     """Each thread of a web server has a session; only the first transaction may fail."""
-    gate = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
     def prepare_and_wait(_: int) -> bool:
         for _ in range(REPEATS):
             insert("before")
-        gate.wait()
-        gate.wait()
+        barrier.wait()
+        barrier.wait()
         try:
             with transaction.atomic(durable=True):
                 return insert("after") == "after"
@@ -113,10 +113,10 @@ def test_when_one_session_meets_a_changed_table_the_others_replace_theirs(
         succeeded = threads.map(prepare_and_wait, range(3))
         for _ in range(REPEATS):
             insert("before")
-        gate.wait()
+        barrier.wait()
         widen(operator)
         insert("first")
-        gate.wait()
+        barrier.wait()
         assert list(succeeded) == [True, True, True]
 
 
@@ -166,7 +166,7 @@ def test_other_errors_keep_the_session(table: str) -> None:
 
 # One error of every class after which a session is unusable.
 GIVEN_UP = ["08006", "0A000", "25006", "25P03", "25P04", "26000", "40003", "42P05", "57P01", "58030", "XX000"]
-KEPT = ["22P02", "23505", "25P02", "40001", "40P01", "53100", "53300", "55P03", "57014", "P0001"]
+HARMLESS = ["22P02", "23505", "25P02", "40001", "40P01", "53100", "53300", "55P03", "57014", "P0001"]
 
 
 def fail_with(state: str) -> None:
@@ -178,7 +178,7 @@ def test_each_class_of_errors_has_a_row() -> None:
     assert {given_up for given_up in GIVE_UP if any(state.startswith(given_up) for state in GIVEN_UP)} == set(GIVE_UP)
 
 
-@pytest.mark.parametrize("state", [*GIVEN_UP, *KEPT])
+@pytest.mark.parametrize("state", [*GIVEN_UP, *HARMLESS])
 def test_a_session_is_given_up_after_these_errors_and_no_others(table: str, state: str) -> None:
     for _ in range(REPEATS):
         insert("before")

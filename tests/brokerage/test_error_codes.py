@@ -14,14 +14,14 @@ from tests.responses import post
 from trades.models import Reason
 
 # Codes that are in no table: those of the framework, of single views, of streams and of the balancer.
-OTHERS = {
+UNLISTED_CODES = {
     "not_found", "authentication_failed", "throttled", "method_not_allowed", "not_authenticated", "permission_denied",
     "too_large", "unsupported_media_type", "parse_error", "invalid", "bad_request", "wrong_credentials",
     "second_factor_required", "address_not_allowed", "email_not_verified", "too_many_streams", "exchange_unavailable",
     "error", "unsigned", "malformed",
 }  # fmt: skip
 BALANCER = (Path(settings.BASE_DIR) / "deploy/haproxy.cfg").read_text()
-CODES = sorted({row.code for row in TABLE.values()} | OTHERS | set(re.findall(r'"code": "(\w+)"', BALANCER)))
+CODES = sorted({row.code for row in TABLE.values()} | UNLISTED_CODES | set(re.findall(r'"code": "(\w+)"', BALANCER)))
 
 
 @pytest.fixture

@@ -43,18 +43,18 @@ def test_the_table_is_in_order() -> None:
     "path", ["/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/trades", "/api/v1/trades/"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "NONSENSE"])
-def test_an_unknown_api_address_answers_a_problem(db: None, method: str, path: str) -> None:
+def test_an_unknown_api_address_gets_a_problem(db: None, method: str, path: str) -> None:
     assert_problem(Client().generic(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     "path", ["/api/%00", "/api/%ff", "/api/%0d%0aX: y", "/api/" + "x" * 5000, "/exchange/x", "/api//"]
 )
-def test_odd_api_addresses_answer_a_problem(db: None, path: str) -> None:
+def test_malformed_api_addresses_get_a_problem(db: None, path: str) -> None:
     assert_problem(Client().get(path), 404, "not_found")
 
 
-def test_an_unknown_page_address_answers_a_page(db: None) -> None:
+def test_an_unknown_page_address_gets_a_page(db: None) -> None:
     response = Client().get("/nothing")
     assert response.status_code == 404
     assert response["Content-Type"].startswith("text/html")
@@ -75,23 +75,23 @@ def test_too_many_parameters_are_refused(alice: Any, api_of: Any) -> None:
 
 
 @pytest.mark.parametrize("path", READS)
-def test_without_the_database_the_api_answers_503_with_retry_after(database_away: None, path: str) -> None:
+def test_without_the_database_the_api_returns_503_with_retry_after(database_down: None, path: str) -> None:
     response = STRANGER.get(path)
     assert_problem(response, 503, "unavailable")
     assert int(response["Retry-After"]) > 0
 
 
-def test_without_the_database_nothing_is_placed(database_away: None) -> None:
+def test_without_the_database_placing_a_trade_returns_503(database_down: None) -> None:
     assert_problem(post(STRANGER, "/api/v1/trades", BUY), 503, "unavailable")
 
 
-def test_without_the_database_nobody_signs_in(database_away: None) -> None:
+def test_without_the_database_signing_in_returns_503(database_down: None) -> None:
     body = {"email": "x@example.com", "password": "x", "name": "x"}
     assert_problem(post(Client(), "/api/v1/tokens", body), 503, "unavailable")
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/nothing", "/metrics"])
-def test_without_the_database_pages_answer_503_as_a_page(database_away: None, path: str) -> None:
+def test_without_the_database_pages_return_503_as_a_page(database_down: None, path: str) -> None:
     client = Client()
     client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # makes the page look the session up
     response = client.get(path)

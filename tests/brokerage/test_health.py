@@ -22,7 +22,7 @@ def ready() -> tuple[int, dict[str, Any]]:
     return response.status_code, json.loads(response.content)
 
 
-def test_a_process_that_answers_is_healthy(database_away: None, broker_away: None) -> None:
+def test_a_process_that_responds_is_healthy(database_down: None, broker_down: None) -> None:
     response = Client().get("/healthz")
     assert (response.status_code, json.loads(response.content)) == (200, {"ok": True})
 
@@ -31,15 +31,15 @@ def test_with_database_and_broker_it_is_ready(db: None) -> None:
     assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
 
 
-def test_without_the_broker_it_is_not_ready(db: None, broker_away: None) -> None:
+def test_without_the_broker_it_is_not_ready(db: None, broker_down: None) -> None:
     assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
-def test_a_process_that_is_not_ready_sends_retry_after(db: None, broker_away: None) -> None:
+def test_a_process_that_is_not_ready_sends_retry_after(db: None, broker_down: None) -> None:
     assert Client().get("/readyz").headers["Retry-After"] == "2"
 
 
-def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) -> None:
+def test_a_frozen_broker_does_not_delay_readiness(db: None, settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         settings.BROKER_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
         started_at = time.monotonic()
@@ -47,15 +47,15 @@ def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) 
     assert time.monotonic() - started_at < 5
 
 
-def test_without_the_database_it_is_not_ready(database_away: None) -> None:
+def test_without_the_database_it_is_not_ready(database_down: None) -> None:
     assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
 
 
-def test_a_session_that_can_only_read_is_given_up_for_one_that_can_write(database_read_only: None) -> None:
+def test_a_read_only_session_is_replaced_by_one_that_can_write(read_only_session: None) -> None:
     assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
 
 
-def test_a_database_that_can_only_be_read_is_not_ready(only_readable_database: None) -> None:
+def test_a_database_that_can_only_be_read_is_not_ready(read_only_database: None) -> None:
     assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
 
 

@@ -8,10 +8,10 @@ from django.test import Client, RequestFactory
 from brokerage.request_id import PLAIN, RequestId
 
 
-@pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
-def test_an_invalid_request_id_is_replaced(given: str, db: None) -> None:
-    request_id = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
-    assert request_id != given
+@pytest.mark.parametrize("sent_id", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
+def test_an_invalid_request_id_is_replaced(sent_id: str, db: None) -> None:
+    request_id = Client(headers={"X-Request-ID": sent_id} if sent_id else {}).get("/healthz").headers["X-Request-ID"]
+    assert request_id != sent_id
     assert PLAIN.fullmatch(request_id)
 
 
@@ -22,8 +22,8 @@ def test_log_lines_and_the_response_have_the_request_id() -> None:
         bound.update(structlog.contextvars.get_contextvars())
         return HttpResponse()
 
-    given = "0f6d0c1e-7d0a-4d0e-9f64-9d5a0c5a1f11"
-    request = RequestFactory(headers={"X-Request-ID": given}).get("/")
-    assert RequestId(view)(request).headers["X-Request-ID"] == given
-    assert bound["request"] == given
+    sent_id = "0f6d0c1e-7d0a-4d0e-9f64-9d5a0c5a1f11"
+    request = RequestFactory(headers={"X-Request-ID": sent_id}).get("/")
+    assert RequestId(view)(request).headers["X-Request-ID"] == sent_id
+    assert bound["request"] == sent_id
     assert "request" not in structlog.contextvars.get_contextvars()

@@ -59,11 +59,11 @@ def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_body_has_an_example_that_its_own_schema_allows(name: str) -> None:
-    for which, content in bodies(OPERATIONS[name]):
-        assert "example" in content, f"{which}: write one in brokerage/examples.py"
+    for body_name, content in bodies(OPERATIONS[name]):
+        assert "example" in content, f"{body_name}: write one in brokerage/examples.py"
         schema = {"components": COMPONENTS, **as_json_schema(content["schema"])}
         errors = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content["example"])
-        assert [f"{which}: {error.json_path}: {error.message}" for error in errors] == []
+        assert [f"{body_name}: {error.json_path}: {error.message}" for error in errors] == []
 
 
 def test_the_check_of_examples_can_fail() -> None:
@@ -82,8 +82,8 @@ def test_every_example_belongs_to_an_operation() -> None:
 
 
 def test_the_feed_accepts_the_ids_of_events_in_examples(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
-    shown = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())], default=str)
-    ids = set(re.findall(r"\b[0-9a-f]{32}\b", shown))
+    examples = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())], default=str)
+    ids = set(re.findall(r"\b[0-9a-f]{32}\b", examples))
     assert ids
     for event_id in ids:
         assert str(start_after(event_id)) == event_id
@@ -91,7 +91,7 @@ def test_the_feed_accepts_the_ids_of_events_in_examples(bob: Customer, api_of: C
         assert response.status_code == 200
 
 
-def test_the_feed_is_described_as_it_is() -> None:
+def test_the_schema_has_the_feeds_event_types_and_parameters() -> None:
     assert SCHEMA["components"]["schemas"]["EventType"]["enum"] == list(EVENT_TYPES)
     parameters = OPERATIONS["listEvents"]["parameters"]
     assert [parameter["name"] for parameter in parameters if parameter["in"] == "header"] == ["Last-Event-ID"]
@@ -99,11 +99,11 @@ def test_the_feed_is_described_as_it_is() -> None:
 
 
 def test_examples_show_no_secret_that_could_be_one() -> None:
-    shown = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())])
-    assert not re.search(r"brk_[A-Za-z0-9]{20}", shown)
+    examples = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())])
+    assert not re.search(r"brk_[A-Za-z0-9]{20}", examples)
 
 
-OF_THE_FRAMEWORK: list[type[exceptions.APIException]] = [
+FRAMEWORK_ERRORS: list[type[exceptions.APIException]] = [
     exceptions.NotAuthenticated,
     exceptions.AuthenticationFailed,
     exceptions.PermissionDenied,
@@ -115,7 +115,7 @@ OF_THE_FRAMEWORK: list[type[exceptions.APIException]] = [
 ]
 CODES = sorted(
     {row[1] for row in errors.TABLE.values()}
-    | {kind.default_code for kind in OF_THE_FRAMEWORK}
+    | {kind.default_code for kind in FRAMEWORK_ERRORS}
     | {"invalid", "wrong_credentials", "second_factor_required"}
 )
 

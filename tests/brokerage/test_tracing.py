@@ -33,9 +33,9 @@ def test_steps_in_several_processes_and_batches_meet_in_the_trades_trace() -> No
     lanes(None, "info", {"event": "filled", "trades": [str(first)]})
     spans = of_trade(exporter, first)
     assert [span.name for span in spans] == ["placed", "claimed", "reported", "filled"]
-    (root, *others) = spans
+    (root, *children) = spans
     assert root.parent is None
-    assert {span.parent.span_id for span in others if span.parent} == {root.context.span_id}
+    assert {span.parent.span_id for span in children if span.parent} == {root.context.span_id}
     assert dict(root.attributes or {}) == {"customer": "5", "trade.id": str(first)}
     assert [span.name for span in of_trade(exporter, second)] == ["placed", "claimed"]
 

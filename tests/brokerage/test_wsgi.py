@@ -24,13 +24,13 @@ PASSWORD = "correct horse battery staple"
 PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "Vary"}  # pages may be compressed
 
 
-def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Response:
+def call(stack: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Response:
     """Call the application like the web server does."""
     content = b"" if body is None else json.dumps(body).encode()
     environ = RequestFactory().generic(method, path, content, "application/json", headers=headers).environ
     started: list[Any] = []
     environ["SERVER_NAME"] = headers.get("host", "localhost")
-    response = door(environ, lambda status, headers_sent, *_: started.extend([status, headers_sent]))
+    response = stack(environ, lambda status, headers_sent, *_: started.extend([status, headers_sent]))
     content_sent = b"".join(response)
     getattr(response, "close", lambda: None)()
     return started[0], {name: value for name, value in started[1] if name not in PER_REQUEST}, content_sent
@@ -45,7 +45,7 @@ def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **h
         ("/api/v1/none", "404 Not Found", {"status": 404, "code": "not_found"}),
     ],
 )
-def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str, expected: dict[str, Any]) -> None:
+def test_a_declared_charset_is_ignored(charset: str, path: str, status: str, expected: dict[str, Any]) -> None:
     environ = RequestFactory().get(path).environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
     statuses: list[Any] = []
     environ["SERVER_NAME"] = "localhost"
@@ -85,7 +85,7 @@ def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) ->
 
 
 @pytest.mark.parametrize(
-    ("path", "door"),
+    ("path", "stack"),
     [
         ("/api/v1/trades", programs),
         ("/alpaca/v2/account", programs),
@@ -102,10 +102,10 @@ def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) ->
     ],
 )
 def test_programs_and_pages_use_different_middleware_stacks(
-    path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch
+    path: str, stack: WSGIHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(door), "__call__", lambda self, environ, start: [str(id(self)).encode()])
-    assert application({"PATH_INFO": path}, lambda *_: None) == [str(id(door)).encode()]
+    monkeypatch.setattr(type(stack), "__call__", lambda self, environ, start: [str(id(self)).encode()])
+    assert application({"PATH_INFO": path}, lambda *_: None) == [str(id(stack)).encode()]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,13 +117,13 @@ def test_probes_may_call_a_process_by_any_name_and_without_tls(path: str, host: 
     assert call(application, "GET", "/", host=host)[0] == "400 Bad Request"
 
 
-def test_the_programs_door_has_a_subset_of_the_middleware_in_the_same_order() -> None:
+def test_the_programs_stack_has_a_subset_of_the_middleware_in_the_same_order() -> None:
     part = settings.PROGRAM_MIDDLEWARE
     assert [name for name in settings.MIDDLEWARE if name in part] == part
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange, alice: Customer) -> None:
+def test_both_stacks_give_programs_the_same_responses(exchange: StandInExchange, alice: Customer) -> None:
     """The middleware that is skipped for programs affects neither the response nor its headers."""
     carol = open_account("carol@example.com", Decimal(100), password=PASSWORD)
     authorization = f"Bearer {tokens.issue(alice, 'test').token}"
@@ -151,21 +151,21 @@ def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange,
         ("GET", "/alpaca/v2/account", None),
     ]
     for method, path, body in signed_in:
-        responses = [call(door, method, path, body, authorization=authorization) for door in (people, programs)]
+        responses = [call(stack, method, path, body, authorization=authorization) for stack in (people, programs)]
         assert responses[0] == responses[1]
         assert responses[0][0][:3] in {"200", "400", "404", "405"}, path
     for method, path, body in anonymous:
-        responses = [call(door, method, path, body) for door in (people, programs)]
+        responses = [call(stack, method, path, body) for stack in (people, programs)]
         assert responses[0] == responses[1]
         assert responses[0][0][:3] in {"401", "403", "404", "405"}, path
-    elsewhere = [call(door, "GET", "/api/v1/trades", host="evil.example") for door in (people, programs)]
+    elsewhere = [call(stack, "GET", "/api/v1/trades", host="evil.example") for stack in (people, programs)]
     assert elsewhere[0] == elsewhere[1]
     assert elsewhere[0][0] == "400 Bad Request"
     created = [
-        call(door, "POST", "/api/v1/tokens", {"email": carol.email, "password": PASSWORD, "name": "a"})
-        for door in (people, programs)
+        call(stack, "POST", "/api/v1/tokens", {"email": carol.email, "password": PASSWORD, "name": "a"})
+        for stack in (people, programs)
     ]
     assert [status for status, _, _ in created] == ["201 Created"] * 2
-    placed = [call(door, "POST", "/api/v1/trades", order, authorization=authorization) for door in (people, programs)]
+    placed = [call(stack, "POST", "/api/v1/trades", order, authorization=authorization) for stack in (people, programs)]
     assert [status for status, _, _ in placed] == ["201 Created"] * 2
     assert placed[0][1].keys() == placed[1][1].keys()

@@ -105,17 +105,17 @@ class Browser:
         field.clear()
         field.send_keys(text)
 
-    def press(self, words: str) -> None:
+    def press(self, text: str) -> None:
         """Wait for the button or link with this text, and press it."""
 
         def find_by_text() -> WebElement | None:
             elements = self.all("main button, main a, footer button")
-            return next((element for element in elements if words in element.text and element.is_displayed()), None)
+            return next((element for element in elements if text in element.text and element.is_displayed()), None)
 
         try:
             self.until(find_by_text).click()
         except TimeoutException:
-            raise AssertionError(f"nothing says “{words}” on {self.path}:\n{self.text}") from None
+            raise AssertionError(f"no button or link “{text}” on {self.path}:\n{self.text}") from None
 
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
         def try_condition(_: Any) -> Any:
@@ -126,11 +126,11 @@ class Browser:
 
         return WebDriverWait(self.driver, seconds, poll_frequency=0.03).until(try_condition)
 
-    def until_text(self, words: str, seconds: float = 10) -> None:
+    def until_text(self, text: str, seconds: float = 10) -> None:
         try:
-            self.until(lambda: words in self.text, seconds)
+            self.until(lambda: text in self.text, seconds)
         except Exception:
-            raise AssertionError(f"no “{words}” on {self.path} within {seconds} s:\n{self.text}") from None
+            raise AssertionError(f"no “{text}” on {self.path} within {seconds} s:\n{self.text}") from None
 
     def sign_in(self, email: str, password: str = PASSWORD) -> None:
         self.go("/account/login/")
@@ -139,7 +139,7 @@ class Browser:
         self.press("Sign in")
         self.until(lambda: "login" not in self.path)
 
-    def prove_it(self, password: str = PASSWORD) -> None:
+    def confirm_password(self, password: str = PASSWORD) -> None:
         """Enter the password again if a sensitive page asks for it."""
         self.until_text("Confirm it's you")
         self.fill("#id_password", password)

@@ -86,11 +86,11 @@ def test_every_page_of_the_office(open_browser: Callable[..., Browser], exchange
     }
     problems: list[str] = []
     for name, path in PAGES.items():
-        problems += _look_at(browser, f"office-{name}", "/admin/" + path.format(**ids), theme)
+        problems += _check_page(browser, f"office-{name}", "/admin/" + path.format(**ids), theme)
     assert problems == []
 
 
-def _look_at(browser: Browser, name: str, path: str, theme: str) -> list[str]:
+def _check_page(browser: Browser, name: str, path: str, theme: str) -> list[str]:
     browser.resize(DESKTOP)
     browser.go(path)
     browser.screenshot(f"{name}-{theme}")

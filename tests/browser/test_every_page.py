@@ -78,7 +78,7 @@ SIGNED_IN = {
     "not-found": "/nothing-here",
 }
 NARROWEST = (320, 700)
-LOOKS = {
+VARIANTS = {
     "light": (DESKTOP, "light"),
     "dark": (DESKTOP, "dark"),
     "phone": (PHONE, "light"),
@@ -86,18 +86,18 @@ LOOKS = {
 }
 
 
-def look_at(browser: Browser, name: str, path: str) -> list[str]:
+def check_page(browser: Browser, name: str, path: str) -> list[str]:
     """Open a page and check it in every theme and size, and its cost; return its problems."""
     browser.go(path)
-    problems = look(browser, name)
+    problems = check_open_page(browser, name)
     axe = sum(": wider than" not in problem for problem in problems)
     return problems + browser.cost(name, axe).complaints()
 
 
-def look(browser: Browser, name: str) -> list[str]:
+def check_open_page(browser: Browser, name: str) -> list[str]:
     """Check the page that is open in every theme and size; return its problems."""
     problems, path = [], browser.path
-    for variant, (size, theme) in LOOKS.items():
+    for variant, (size, theme) in VARIANTS.items():
         browser.resize(size)
         browser.theme(theme)
         browser.screenshot(f"{name}-{variant}")
@@ -113,22 +113,22 @@ def look(browser: Browser, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("exchange")
-def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callable[..., Browser]) -> None:
+def test_pages_of_a_customer_with_a_history(open_browser: Callable[..., Browser]) -> None:
     ada = customer_with_history(password=PASSWORD)
     tokens.issue(ada, "spreadsheet at home", ["read"])
     webhook = webhook_with_a_log(ada)
     trade = Trade.objects.filter(customer=ada).latest("sequence")
     browser = open_browser()
-    problems = [problem for name, path in SIGNED_OUT.items() for problem in look_at(browser, name, path)]
+    problems = [problem for name, path in SIGNED_OUT.items() for problem in check_page(browser, name, path)]
     browser.go("/api/docs/")
     browser.until_text("placeTrade", 30)
-    problems += look(browser, "api-docs")
+    problems += check_open_page(browser, "api-docs")
     browser.sign_in(ada.email)
-    problems += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
-    browser.prove_it()
+    problems += check_page(browser, "prove-it", "/account/second-factor/totp/activate/")
+    browser.confirm_password()
     for name, path in SIGNED_IN.items():
         path = path.format(filled=trade.id, webhook=webhook.id, month=f"{eastern_date(trade.placed_at):%Y-%m}")
-        problems += look_at(browser, name, path)
+        problems += check_page(browser, name, path)
     assert problems == []
 
 
@@ -156,23 +156,23 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.go("/account/tokens")
     browser.press("Create a token")
     browser.until_text("Enter a name")
-    problems = look(browser, "tokens-refused")
+    problems = check_open_page(browser, "tokens-refused")
     browser.fill("#id_name", "spreadsheet at home")
     browser.press("Create a token")
     browser.until_text("Save this now")
-    problems += look(browser, "tokens-made")
+    problems += check_open_page(browser, "tokens-made")
     browser.go("/account/webhooks")
     browser.fill("#id_url", "https://192.168.1.7/hook")
     browser.press("Add a webhook")
     browser.until_text("on a private network")
-    problems += look(browser, "webhooks-refused")
+    problems += check_open_page(browser, "webhooks-refused")
     browser.fill("#id_url", "https://93.184.216.34/hook")
     browser.press("Add a webhook")
     browser.until_text("Save this now")
-    problems += look(browser, "webhooks-made")
+    problems += check_open_page(browser, "webhooks-made")
     browser.press("Send a test event")
     browser.until_text("A test event is on its way.")
-    problems += look(browser, "webhook-waiting")
+    problems += check_open_page(browser, "webhook-waiting")
     Delivery.objects.update(attempts=1, answer="HTTP 200", delivered_at=timezone.now(), next_at=None)
     browser.until_text("Delivered")
     assert problems == []
@@ -186,11 +186,11 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.fill("#id_password1", PASSWORD)
     browser.press("Open account")
     browser.until(lambda: "signup" not in browser.path)
-    problems = look(browser, "sign-up-code")
+    problems = check_open_page(browser, "sign-up-code")
     browser.fill("#id_code", "WRONG-1")
     browser.find("#id_code").submit()
     browser.until_text("Incorrect code")
-    problems += look(browser, "sign-up-code-wrong")
+    problems += check_open_page(browser, "sign-up-code-wrong")
     browser.fill("#id_code", code_from_mail())
     browser.find("#id_code").submit()
     browser.until_text("Your portfolio")
@@ -198,17 +198,17 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.fill("#id_email", "hopper@example.com")
     browser.press("Change email")
     browser.until(lambda: browser.all("#id_code"))
-    problems += look(browser, "email-code")
+    problems += check_open_page(browser, "email-code")
     browser.driver.delete_all_cookies()
     browser.go("/account/password/reset/")
     browser.fill("#id_email", "grace@example.com")
     browser.find("#id_email").submit()
     browser.until(lambda: browser.all("#id_code"))
-    problems += look(browser, "password-reset-code")
+    problems += check_open_page(browser, "password-reset-code")
     browser.fill("#id_code", code_from_mail())
     browser.find("#id_code").submit()
     browser.until(lambda: browser.all("#id_password1"))
-    problems += look(browser, "password-reset-new")
+    problems += check_open_page(browser, "password-reset-new")
     assert problems == []
 
 
@@ -219,7 +219,7 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
     newcomer = create_customer("newcomer@example.com", PASSWORD, name="Noa New")
     browser = open_browser()
     browser.sign_in(newcomer.email)
-    problems = [problem for name, path in EMPTY.items() for problem in look_at(browser, name, path)]
+    problems = [problem for name, path in EMPTY.items() for problem in check_page(browser, name, path)]
     browser.go("/cash")
     browser.fill("#deposit_amount", "1000")
     browser.find("form[action$=deposit] button").click()
@@ -229,11 +229,11 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
     browser.until_text("IN PROGRESS")
     paths = {"trade-in-progress": f"/trades/{in_flight.id}", "trade-placed": f"/trades/{placed.id}", "home-open": "/"}
     for name, path in {**paths, "cash-held": "/cash"}.items():
-        problems += look_at(browser, name, path)
+        problems += check_page(browser, name, path)
     browser.go(f"/trades/{placed.id}")
     browser.press("Cancel this trade")
     browser.until_text("Cancelled before it was sent.")
-    problems += look_at(browser, "trade-cancelled", f"/trades/{placed.id}")
+    problems += check_page(browser, "trade-cancelled", f"/trades/{placed.id}")
     assert problems == []
 
 
@@ -243,24 +243,24 @@ def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> Non
     RecoveryCodes.activate(customer)
     browser = open_browser()
     browser.sign_in(customer.email)
-    problems = look_at(browser, "second-factor-asked", browser.path)
+    problems = check_page(browser, "second-factor-asked", browser.path)
     browser.fill("#id_code", RecoveryCodes.activate(customer).get_unused_codes()[0])
     browser.press("Sign in")
     browser.until_text("Your portfolio")
     browser.go("/account/second-factor/recovery-codes/")
-    browser.prove_it()
-    problems += look_at(browser, "second-factor-is-on", "/account/second-factor/")
-    problems += look_at(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
+    browser.confirm_password()
+    problems += check_page(browser, "second-factor-is-on", "/account/second-factor/")
+    problems += check_page(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
     assert problems == []
 
 
-def test_pages_while_the_exchange_is_away(open_browser: Callable[..., Browser], exchange: StandInExchange) -> None:
+def test_pages_while_the_exchange_is_down(open_browser: Callable[..., Browser], exchange: StandInExchange) -> None:
     ada = customer_with_history(password=PASSWORD)
     exchange.faults(down=True)
     browser = open_browser()
     browser.sign_in(ada.email)
     browser.until_text("Price unavailable")
-    problems = look_at(browser, "away-home", "/") + look_at(browser, "away-stock", "/stocks/AAPL")
+    problems = check_page(browser, "away-home", "/") + check_page(browser, "away-stock", "/stocks/AAPL")
     assert "Price unavailable" in browser.text
     assert problems == []
 
@@ -273,13 +273,13 @@ def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> 
     set_control(Kind.HALT_TICKER, True, reason="news pending", by=sam, ticker="AAPL")
     browser.go("/stocks/AAPL")
     browser.until_text("Trading in AAPL is halted.")
-    problems = look(browser, "halted-stock")
+    problems = check_open_page(browser, "halted-stock")
     browser.fill("#id_quantity", "3")
     browser.press("Review")
     browser.until(lambda: browser.all(".notice.error"))
-    problems += look(browser, "halted-ticket")
+    problems += check_open_page(browser, "halted-ticket")
     set_control(Kind.HALT_CUSTOMER, True, reason="asked by the desk", by=sam, customer=ada)
     browser.go("/")
     browser.until_text("Your trading is frozen.")
-    problems += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")
+    problems += check_open_page(browser, "halted-home") + check_page(browser, "halted-trades", "/trades")
     assert problems == []

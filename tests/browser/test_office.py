@@ -32,7 +32,7 @@ OpenBrowser = Callable[..., Browser]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
+def _empty_caches() -> None:
     cache.clear()
     checks.forget()
 
@@ -79,26 +79,26 @@ def is_gone(element: WebElement) -> bool:
     return False
 
 
-def picture(browser: Browser, name: str) -> None:
+def save_screenshots(browser: Browser, name: str) -> None:
     """Save screenshots in the light and the dark theme."""
     for screenshot in (name, f"{name}-dark"):
         browser.screenshot(screenshot)
         browser.driver.execute_script("document.documentElement.classList.toggle('dark')")
 
 
-def press(browser: Browser, words: str) -> None:
+def press(browser: Browser, text: str) -> None:
     """Press a button or a link on the page."""
     elements = [
-        element for element in browser.all(".office-button, .office-tool a, .office-pages a") if words in element.text
+        element for element in browser.all(".office-button, .office-tool a, .office-pages a") if text in element.text
     ]
-    assert elements, f"nothing says “{words}” on {browser.path}:\n{browser.text}"
+    assert elements, f"no button or link “{text}” on {browser.path}:\n{browser.text}"
     elements[0].click()
 
 
-def give_reason(browser: Browser, reason: str, words: str) -> None:
+def give_reason(browser: Browser, reason: str, button: str) -> None:
     browser.until(lambda: browser.find("#id_reason"))
     browser.fill("#id_reason", reason)
-    press(browser, words)
+    press(browser, button)
 
 
 def test_desk_shows_the_current_state_and_refreshes_itself(open_browser: OpenBrowser, dora: Customer) -> None:
@@ -125,7 +125,7 @@ def test_desk_shows_the_current_state_and_refreshes_itself(open_browser: OpenBro
         browser.until_text(words)
     assert len(browser.all(".office-chart rect.filled")) == 30
     before = browser.find("#as-of").text
-    picture(browser, "office-desk")
+    save_screenshots(browser, "office-desk")
     browser.until(lambda: browser.find("#as-of").text != before, seconds=20)
     assert browser.console() == []
     browser.resize(PHONE)
@@ -143,7 +143,7 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
 
     browser.go("/admin/trades/trade/")
     browser.until_text("dora@example.com")
-    picture(browser, "office-trades")
+    save_screenshots(browser, "office-trades")
     browser.go("/admin/trades/trade/?ticker=AAPL&status=FILLED")
     assert str(trade.id) not in browser.text
 
@@ -155,7 +155,7 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
     browser.until(lambda: Trade.objects.get(id=trade.id).status == Status.FILLED)
     browser.go(f"/admin/trades/trade/{trade.id}/change/")
     browser.until_text("The exchange executed it")
-    picture(browser, "office-trade")
+    save_screenshots(browser, "office-trade")
     assert browser.console() == []
 
 
@@ -200,12 +200,12 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     browser.go(f"{page}?tab=access")
     for words in ("wrong password", "signed in", "192.0.2.33", "Safari on iPhone"):
         assert words in browser.text, words
-    picture(browser, "office-customer-access")
+    save_screenshots(browser, "office-customer-access")
     browser.go(page)
     press(browser, "Add a note")
     browser.until(lambda: browser.find("#id_text"))
     browser.fill("#id_text", "Called: lost her phone.")
-    picture(browser, "office-action")
+    save_screenshots(browser, "office-action")
     press(browser, "Add a note")
     browser.until_text("Called: lost her phone.")
     press(browser, "Freeze withdrawals")
@@ -219,7 +219,7 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     browser.until_text("Tokens ended")
     assert "API limits" in browser.text
     assert "Set API limits" not in browser.text  # only the risk role may
-    picture(browser, "office-customer")
+    save_screenshots(browser, "office-customer")
     press(browser, "Unfreeze withdrawals")
     give_reason(browser, "It was her.", "Unfreeze withdrawals")
     browser.until_text("Withdrawals are no longer frozen.")
@@ -229,7 +229,9 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     assert browser.console() == []
 
 
-def test_an_adjustment_is_asked_for_by_one_and_approved_by_another(open_browser: OpenBrowser, dora: Customer) -> None:
+def test_one_member_of_staff_requests_an_adjustment_and_another_approves_it(
+    open_browser: OpenBrowser, dora: Customer
+) -> None:
     before = Balance.objects.get(customer=dora).amount
     first, second = open_browser(), open_browser()
     sign_in(first, Role.OPERATIONS)
@@ -247,7 +249,7 @@ def test_an_adjustment_is_asked_for_by_one_and_approved_by_another(open_browser:
     second.go("/admin/accounts/adjustment/")
     second.until_text("WAITING")
     second.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
-    picture(second, "office-adjustment")
+    save_screenshots(second, "office-adjustment")
     press(second, "Approve and post")
     second.until_text("Approved and posted.")
     assert Balance.objects.get(customer=dora).amount == before + Decimal("25.50")
@@ -261,7 +263,7 @@ def test_an_adjustment_of_shares(open_browser: OpenBrowser, dora: Customer) -> N
         first.fill(f"#id_{field}", value)
     press(first, "Request an adjustment")
     first.until_text("Enter the cost per share")
-    picture(first, "office-adjust")
+    save_screenshots(first, "office-adjust")
     first.fill("#id_price", "0")
     press(first, "Request an adjustment")
     first.until_text("+12 AAPL at 0.0000 USD was requested.")
@@ -269,7 +271,7 @@ def test_an_adjustment_of_shares(open_browser: OpenBrowser, dora: Customer) -> N
     sign_in(second, Role.OPERATIONS, "second@staff.example.com")
     second.go("/admin/accounts/adjustment/")
     second.until_text("+12 AAPL at 0.0000 USD")
-    picture(second, "office-adjustments")
+    save_screenshots(second, "office-adjustments")
     second.go(f"/admin/accounts/adjustment/{Adjustment.objects.get().id}/change/")
     press(second, "Approve and post")
     second.until_text("Approved and posted.")
@@ -300,7 +302,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     sign_in(browser, Role.OPERATIONS)
     browser.go("/admin/office/case/?state=open")
     browser.until_text("A report contradicts how its trade ended")
-    picture(browser, "office-exceptions")
+    save_screenshots(browser, "office-exceptions")
     case = Case.objects.get(kind=Kind.CONTRADICTS)
     browser.go(f"/admin/office/case/{case.id}/change/")
     browser.until_text("What to do".upper() if "WHAT TO DO" in browser.text else "What to do")
@@ -309,10 +311,10 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     press(browser, "Close")
     give_reason(browser, "Cleared up with the exchange by phone.", "Close")
     browser.until_text("Closed.")
-    picture(browser, "office-exception")
+    save_screenshots(browser, "office-exception")
 
 
-def test_trading_controls_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
+def test_trading_controls_halt_and_show_who_set_them_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser()
     sign_in(browser, Role.RISK)
     browser.go("/admin/controls/")
@@ -330,7 +332,7 @@ def test_trading_controls_halt_and_say_who_when_and_why(open_browser: OpenBrowse
     browser.fill("#id_confirm", "HALT")
     give_reason(browser, "The exchange is on fire.", "Halt all trading")
     browser.until_text("The exchange is on fire.")
-    picture(browser, "office-controls")
+    save_screenshots(browser, "office-controls")
     browser.go("/admin/")
     browser.until_text("All trading is halted.")
     # The halt applies to customers too.
@@ -339,7 +341,7 @@ def test_trading_controls_halt_and_say_who_when_and_why(open_browser: OpenBrowse
         place_trade(dora.id, "AAPL", Type.BUY, 1)
 
 
-def test_support_sees_no_more_than_support_may(open_browser: OpenBrowser, dora: Customer) -> None:
+def test_support_sees_only_permitted_pages_and_actions(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser()
     sign_in(browser, Role.SUPPORT)
     browser.go(f"/admin/accounts/customer/{dora.id}/change/")

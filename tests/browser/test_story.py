@@ -73,8 +73,8 @@ def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_b
     browser.until_text("Buy 3 shares of DIS")
     browser.press("Confirm: buy 3 shares")
     browser.until(lambda: browser.path.startswith("/trades/"))
-    shown = browser.find("#live .status").text
-    assert shown in {"PLACED", "IN PROGRESS"}
+    status = browser.find("#live .status").text
+    assert status in {"PLACED", "IN PROGRESS"}
     browser.driver.execute_script("window.notReloaded = true")
     browser.until_text("FILLED", 5)
     assert browser.driver.execute_script("return window.notReloaded"), "it was seen without a reload"
@@ -105,7 +105,7 @@ def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_b
     assert [line for line in browser.console() if "422" not in line] == []
 
 
-def test_a_rejected_trade_says_why(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
+def test_a_rejected_trade_shows_the_reason(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
     exchange.faults(latencyMs=200, randomErrorRate=1)
     with_cash("carol@example.com", 1_000)
     browser = open_browser()
@@ -157,7 +157,7 @@ def test_second_factor(open_browser: OpenBrowser) -> None:
     browser.go("/account")
     browser.press("Passkeys and two-factor")
     browser.press("Turn it on")
-    browser.prove_it()
+    browser.confirm_password()
     secret = browser.find("#authenticator_secret").get_attribute("value")
     assert secret
     browser.fill("#id_code", "000000")
@@ -188,7 +188,7 @@ def test_a_passkey_signs_in_without_a_password(open_browser: OpenBrowser) -> Non
     browser.sign_in("carol@example.com")
     browser.go("/account/second-factor/")
     browser.press("Add a passkey")
-    browser.prove_it()
+    browser.confirm_password()
     browser.fill("#id_name", "laptop")
     browser.press("Add it")
     browser.until_text("of 10 are left")
@@ -284,8 +284,8 @@ def test_pages_move_by_themselves(open_browser: OpenBrowser) -> None:
     assert browser.driver.execute_script("return window.notReloaded")
     browser.go("/")
     browser.until(lambda: browser.find("html").get_attribute("data-kept") == "stream")
-    shown = browser.find("[data-figure]").text
-    browser.until(lambda: browser.find("[data-figure]").text != shown, 30)
+    status = browser.find("[data-figure]").text
+    browser.until(lambda: browser.find("[data-figure]").text != status, 30)
     browser.screenshot("live-home")
     browser.driver.execute_script("arguments[0].focus()", browser.find(".chart-reader"))
     browser.find(".chart-reader").send_keys(Keys.ARROW_LEFT)

@@ -60,7 +60,7 @@ SETTLEMENT = {
 
 
 @pytest.mark.parametrize(("traded", "settles"), SETTLEMENT.items())
-def test_a_trade_settles_on(traded: str, settles: str) -> None:
+def test_a_trade_settles_on_its_settlement_date(traded: str, settles: str) -> None:
     assert settlement_date(date.fromisoformat(traded)).isoformat() == settles
 
 
@@ -140,7 +140,7 @@ def test_staff_override_the_exchange(db: None) -> None:
     assert len(calendar.closures()) == 1
 
 
-def test_the_next_session_passes_over_what_is_closed(db: None) -> None:
+def test_the_next_session_skips_closed_days(db: None) -> None:
     moment = datetime(2026, 11, 27, 15, 0, tzinfo=EASTERN)
     assert calendar.next_session(moment) == session(date(2026, 11, 30))
     set_closure(date(2026, 11, 30), None, "-", by="sam")
@@ -148,24 +148,24 @@ def test_the_next_session_passes_over_what_is_closed(db: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thread_waits_for_the_closures_that_another_one_reads() -> None:
+def test_a_thread_waits_while_another_reads_the_closures() -> None:
     assert settlement_date(date(2026, 12, 1)) == date(2026, 12, 2)
     ClosureFactory.create(day=date(2026, 12, 2), closes=None)
     calendar.expire()
     is_reading = threading.Event()
 
-    def slowly(execute: Any, *statement: Any) -> Any:
+    def delay_statement(execute: Any, *statement: Any) -> Any:
         is_reading.set()
         sleep(0.2)
         return execute(*statement)
 
-    def read() -> None:
-        with connection.execute_wrapper(slowly):
+    def read_closures() -> None:
+        with connection.execute_wrapper(delay_statement):
             calendar.closures()
         connection.close()
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read_closures)
     reader.start()
     is_reading.wait(5)
-    assert settlement_date(date(2026, 12, 1)) == date(2026, 12, 3), "no trade settles on the closed day meanwhile"
+    assert settlement_date(date(2026, 12, 1)) == date(2026, 12, 3), "no trade may settle on the closed day"
     reader.join()

@@ -14,12 +14,12 @@ def _no_time_known() -> None:
     exchange_time.forget()
 
 
-def test_before_any_answer_there_is_no_time() -> None:
+def test_there_is_no_time_before_the_first_response() -> None:
     assert exchange_time.now() is None
     assert exchange_time.age_seconds() == float("inf")
 
 
-def test_the_time_goes_on_from_the_last_answer() -> None:
+def test_the_time_advances_from_the_last_response() -> None:
     exchange_time.note(NOON)
     now = exchange_time.now()
     assert now is not None

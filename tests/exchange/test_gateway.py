@@ -43,7 +43,7 @@ every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 # -- the stand-in exchange
 
 
-def test_orders_are_stored_and_again_stored_once(exchange: StandInExchange) -> None:
+def test_an_order_that_is_sent_twice_is_stored_once(exchange: StandInExchange) -> None:
     this_order = order()
     assert gateway.execute([this_order]) == gateway.execute([this_order]) == []
     assert [entry["tradeId"] for entry in exchange.record()].count(str(this_order.trade_id)) == 1
@@ -77,7 +77,7 @@ def test_quotes_are_decimals_and_times(exchange: StandInExchange) -> None:
     assert set(gateway.quotes(["AAPL", "NOSUCH", "MSFT"])) == {"AAPL", "MSFT"}
 
 
-def test_any_number_of_quotes_may_be_asked_for(exchange: StandInExchange) -> None:
+def test_any_number_of_quotes_can_be_requested(exchange: StandInExchange) -> None:
     tickers = [row["stockTicker"] for row in gateway.tickers()]
     assert len(tickers) > gateway.TICKERS_A_CALL_MAX
     assert set(gateway.quotes(tickers)) == set(tickers)
@@ -85,18 +85,18 @@ def test_any_number_of_quotes_may_be_asked_for(exchange: StandInExchange) -> Non
 
 
 @pytest.mark.parametrize("ticker", ["NOSUCH", "", "A?B", "A#B", "..", "../clock", "\x00", "A B", "é", "x" * 2000])
-def test_no_ticker_asks_for_anything_but_a_quote(exchange: StandInExchange, ticker: str) -> None:
+def test_a_malformed_ticker_requests_nothing_but_a_quote(exchange: StandInExchange, ticker: str) -> None:
     with pytest.raises(gateway.NotListed):
         gateway.quote(ticker)
 
 
-def test_the_clock_tells_whether_the_market_is_open(exchange: StandInExchange) -> None:
+def test_the_clock_shows_whether_the_market_is_open(exchange: StandInExchange) -> None:
     clock = gateway.clock()
     assert (clock["isOpen"], clock["hours"], clock["nextOpen"]) == (True, "always", None)
 
 
 @pytest.mark.parametrize("call", [call for name, call in CALLS.items() if name != "closures"])
-def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call: Callable[[], Any]) -> None:
+def test_every_call_to_an_exchange_that_is_down_is_unknown(exchange: StandInExchange, call: Callable[[], Any]) -> None:
     exchange.faults(down=True)
     with pytest.raises(Unknown):
         call()
@@ -129,7 +129,7 @@ def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_a_nonsensical_answer_is_unknown(
+def test_a_nonsensical_response_is_unknown(
     bad_exchange: BadExchange, call: Callable[[], Any], body: bytes, status: str
 ) -> None:
     bad_exchange.respond(body, status)
@@ -154,18 +154,18 @@ def test_a_404_about_something_else_is_unknown(bad_exchange: BadExchange, call: 
             call()
 
 
-def test_only_a_404_about_this_trade_says_that_it_is_not_known(bad_exchange: BadExchange) -> None:
-    this_order = uuid4()
-    response = json.dumps({"status": 404, "code": "not_found", "tradeId": str(this_order)}).encode()
+def test_only_a_404_with_the_trades_id_means_that_it_is_not_known(bad_exchange: BadExchange) -> None:
+    trade_id = uuid4()
+    response = json.dumps({"status": 404, "code": "not_found", "tradeId": str(trade_id)}).encode()
     bad_exchange.respond(response, "404 Not Found")
-    assert gateway.ask_with_time(this_order) == (None, datetime.fromisoformat(AT))
+    assert gateway.ask_with_time(trade_id) == (None, datetime.fromisoformat(AT))
     bad_exchange.respond(response, "200 OK")
     with pytest.raises(Unknown):
-        gateway.ask(this_order)
+        gateway.ask(trade_id)
 
 
 @pytest.mark.parametrize("fault", ["html404", "json404", "otherTrade404"])
-def test_a_proxy_in_between_does_not_speak_for_the_exchange(exchange: StandInExchange, fault: str) -> None:
+def test_a_proxys_response_is_not_taken_for_the_exchanges(exchange: StandInExchange, fault: str) -> None:
     this_order = order()
     gateway.execute([this_order])
     exchange.faults(latencyMs=3_600_000, proxyAnswerRate=1.0, proxyAnswerKinds=[fault])
@@ -174,16 +174,16 @@ def test_a_proxy_in_between_does_not_speak_for_the_exchange(exchange: StandInExc
 
 
 @every_call
-def test_an_answer_without_the_exchanges_time_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
-    def answer(handler: Any) -> None:
+def test_a_response_without_the_exchanges_time_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+    def respond(handler: Any) -> None:
         handler.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + b'{"results": []}')
 
-    bad_exchange.handle = answer
+    bad_exchange.handle = respond
     with pytest.raises(Unknown):
         call()
 
 
-def test_an_answer_carries_the_exchanges_time(exchange: StandInExchange) -> None:
+def test_a_response_has_the_exchanges_time(exchange: StandInExchange) -> None:
     report, at = gateway.ask_with_time(uuid4())
     assert report is None
     assert abs(datetime.now(UTC) - at) < timedelta(seconds=5)
@@ -228,7 +228,7 @@ def test_a_reset_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any], 
 
 
 @pytest.mark.parametrize("call", [CALLS[name] for name in ("ask", "clock")])
-def test_an_answer_that_never_comes_is_not_waited_for(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+def test_a_missing_response_times_out(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
     bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
     started_at = time.monotonic()
     with pytest.raises(Unknown):
@@ -240,7 +240,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(bad_exchange: BadExchange,
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"], ids=["head", "body"]
 )
-def test_an_answer_that_drips_is_not_waited_for(
+def test_a_dripping_response_times_out(
     bad_exchange: BadExchange, call: Callable[[], Any], head: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drip(handler: Any) -> None:
@@ -263,13 +263,13 @@ def test_a_call_is_never_repeated(bad_exchange: BadExchange) -> None:
     assert len(bad_exchange.requests) == 1
 
 
-def test_an_answer_about_something_else_is_unknown(bad_exchange: BadExchange) -> None:
+def test_a_response_about_another_trade_is_unknown(bad_exchange: BadExchange) -> None:
     bad_exchange.respond(json.dumps({"tradeId": str(uuid4()), "status": "FILLED"}).encode())
     with pytest.raises(Unknown):
         gateway.ask(uuid4())
 
 
-def test_an_unknown_status_of_one_order_makes_all_unknown(bad_exchange: BadExchange) -> None:
+def test_one_unknown_order_status_makes_the_whole_response_unknown(bad_exchange: BadExchange) -> None:
     this_order = order()
     bad_exchange.respond(
         json.dumps({"results": [{"tradeId": str(this_order.trade_id), "status": "MAYBE"}]}).encode(), "202 Accepted"
@@ -306,7 +306,7 @@ def test_a_quote_of_another_stock_is_unknown(bad_exchange: BadExchange) -> None:
         gateway.quotes(["AAPL"])
 
 
-def test_closures_tell_day_and_early_close(bad_exchange: BadExchange) -> None:
+def test_closures_have_a_day_and_an_early_close(bad_exchange: BadExchange) -> None:
     rows = [
         {"date": "2026-12-01", "close": None, "reason": "Day of mourning"},
         {"date": "2026-12-02", "close": "13:00", "reason": ""},
@@ -346,7 +346,7 @@ def test_an_invalid_clock_is_unknown(bad_exchange: BadExchange, change: dict[str
 # -- the breaker
 
 
-def test_an_exchange_that_did_not_answer_twice_is_left_alone_for_a_while(bad_exchange: BadExchange) -> None:
+def test_calls_pause_for_a_while_after_two_missing_responses(bad_exchange: BadExchange) -> None:
     for _ in range(5):  # the exchange hangs up
         with pytest.raises(Unknown):
             gateway.execute([order()])
@@ -356,7 +356,7 @@ def test_an_exchange_that_did_not_answer_twice_is_left_alone_for_a_while(bad_exc
     assert len(bad_exchange.requests) == 3, "a probe is always sent"
 
 
-def test_an_exchange_that_answers_errors_is_not_left_alone(bad_exchange: BadExchange) -> None:
+def test_error_responses_do_not_pause_calls(bad_exchange: BadExchange) -> None:
     bad_exchange.respond(b"{}", "500 Internal Server Error")
     for _ in range(5):
         with pytest.raises(Unknown):
@@ -364,20 +364,18 @@ def test_an_exchange_that_answers_errors_is_not_left_alone(bad_exchange: BadExch
     assert len(bad_exchange.requests) == 5
 
 
-def test_questions_go_on_while_nothing_is_executed(bad_exchange: BadExchange) -> None:
+def test_asking_continues_while_executing_is_paused(bad_exchange: BadExchange) -> None:
     gateway.execute_breaker.open()
-    this_order = uuid4()
-    bad_exchange.respond(json.dumps({"code": "not_found", "tradeId": str(this_order)}).encode(), "404 Not Found")
-    assert gateway.ask(this_order) is None
+    trade_id = uuid4()
+    bad_exchange.respond(json.dumps({"code": "not_found", "tradeId": str(trade_id)}).encode(), "404 Not Found")
+    assert gateway.ask(trade_id) is None
 
 
 # -- the request id
 
 
 @every_call
-def test_a_call_has_the_request_id_of_the_log_lines_around_it(
-    bad_exchange: BadExchange, call: Callable[[], Any]
-) -> None:
+def test_a_call_has_the_request_id_of_its_log_lines(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
     bad_exchange.respond(b"{}", "500 Internal Server Error")
     with structlog.contextvars.bound_contextvars(request="0123-4567"), pytest.raises(Unknown):
         call()

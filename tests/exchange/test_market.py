@@ -20,7 +20,7 @@ CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2100-0
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _no_cached_market() -> Iterator[None]:
     market.forget()
     yield
     market.forget()
@@ -68,7 +68,7 @@ def test_a_missing_stock_is_delisted_only_if_it_stays_missing(
     list_stocks(bad_exchange, stock("AAA"), stock("BBB"))
     market.refresh()
     market.forget()
-    assert market.is_listed("BBB"), "it may come back"
+    assert market.is_listed("BBB"), "a delisted stock can be listed again"
 
 
 def test_a_much_shorter_list_waits_for_staff_to_accept_it(
@@ -101,7 +101,7 @@ def test_a_complete_list_is_accepted_without_staff(exchange: StandInExchange, db
     assert not Stock.objects.exclude(missing_since=None).exists()
 
 
-def test_the_exchanges_closures_come_and_go(exchange: StandInExchange, db: None) -> None:
+def test_the_exchanges_closures_are_added_and_removed(exchange: StandInExchange, db: None) -> None:
     # The stand-in's days begin at midnight UTC, when New York's next session may still be on the stand-in's today.
     session = calendar.next_session(timezone.now() + timedelta(days=1))
     assert session is not None
@@ -144,7 +144,7 @@ def test_one_invalid_entry_does_not_block_the_list(bad_exchange: BadExchange, db
     assert market.is_listed("AAA")
 
 
-def test_the_list_serves_while_the_exchange_is_away(exchange: StandInExchange, db: None) -> None:
+def test_the_stored_list_is_used_while_the_exchange_is_down(exchange: StandInExchange, db: None) -> None:
     market.refresh()
     exchange.faults(down=True)
     with pytest.raises(Unknown):
@@ -153,11 +153,11 @@ def test_the_list_serves_while_the_exchange_is_away(exchange: StandInExchange, d
     assert (market.is_listed("AAPL"), market.is_listed("NOSUCH")) == (True, False)
 
 
-def test_before_there_is_a_list_the_exchange_itself_decides(db: None) -> None:
+def test_without_a_list_every_ticker_counts_as_listed(db: None) -> None:
     assert market.is_listed("ANYTHING")
 
 
-def test_the_list_is_not_read_anew_for_every_trade(
+def test_the_list_is_not_read_again_for_every_trade(
     exchange: StandInExchange, db: None, django_assert_num_queries: Any
 ) -> None:
     market.refresh()
@@ -173,7 +173,7 @@ def test_unknown_stocks_are_looked_up_again_but_not_every_time(
         assert not any(market.is_listed("NOSUCH") for _ in range(50))
 
 
-def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newly_listed_stock_is_found(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     StockFactory.create(ticker="AAA")
     assert not market.is_listed("BBB")
     StockFactory.create(ticker="BBB")
@@ -182,14 +182,14 @@ def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch
     assert market.is_listed("AAA")
 
 
-def test_the_hours_are_asked_for_once_in_a_while_only(bad_exchange: BadExchange, db: None) -> None:
+def test_the_hours_are_requested_only_occasionally(bad_exchange: BadExchange, db: None) -> None:
     bad_exchange.respond(json.dumps(CLOCK).encode())
     clocks = [market.clock() for _ in range(20)]
     assert all(clock is clocks[0] for clock in clocks)
     assert len(bad_exchange.requests) == 1
 
 
-def test_the_last_hours_serve_while_the_exchange_is_away(bad_exchange: BadExchange, db: None) -> None:
+def test_the_last_hours_are_used_while_the_exchange_is_down(bad_exchange: BadExchange, db: None) -> None:
     bad_exchange.respond(json.dumps(CLOCK).encode())
     clock = market.clock()
     bad_exchange.respond(b"", "500 Internal Server Error")

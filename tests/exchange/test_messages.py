@@ -79,7 +79,7 @@ def test_an_invalid_field_is_malformed(name: str, value: Any) -> None:
 
 @given(st.dictionaries(st.sampled_from(list(FILLED)), JSON_VALUES))
 @settings(max_examples=150)
-def test_whatever_comes_is_a_report_or_malformed(change: dict[str, Any]) -> None:
+def test_any_object_is_a_report_or_malformed(change: dict[str, Any]) -> None:
     try:
         report = Report.parse(FILLED | change)
     except Malformed as malformed:

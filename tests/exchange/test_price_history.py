@@ -1,4 +1,4 @@
-"""Past prices take one call, whichever part of them is cached, and are the same however they were requested."""
+"""Past prices take at most one call, whatever is cached, and are the same in parts and all together."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -63,7 +63,7 @@ def test_only_missing_prices_are_requested(calls: list[Any]) -> None:
     assert calls[-1][2] < now - timedelta(hours=16), "the newer blocks are cached"
 
 
-def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
+def test_prices_are_the_same_in_parts_and_all_together() -> None:
     end = timezone.now() - timedelta(days=2)  # all blocks have ended
     for days in (1, 2, 5):
         histories(TICKERS, end - timedelta(days=days), STEP, end)
@@ -76,7 +76,7 @@ def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
     assert opens.items() <= points.items()
 
 
-def test_nothing_after_the_end_is_asked_for(calls: list[Any]) -> None:
+def test_nothing_after_the_end_is_requested(calls: list[Any]) -> None:
     end = timezone.now() - timedelta(days=3)
     histories(TICKERS, end - timedelta(hours=6), STEP, end)
     ((_, _, last),) = calls
@@ -91,16 +91,16 @@ def test_while_the_exchange_is_unavailable_cached_prices_are_shown(exchange: Sta
     assert price_history.history("KO", now - timedelta(days=3), STEP) == []
 
 
-def test_what_the_sweep_has_read_ahead_is_asked_for_by_no_page(calls: list[Any]) -> None:
+def test_pages_do_not_request_prices_that_the_sweep_has_read(calls: list[Any]) -> None:
     now = timezone.now()
     price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
-    asked = len(calls)
-    assert asked
+    calls_before = len(calls)
+    assert calls_before
     price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
     price_history.forget()  # as another sweep, or a page's process
     price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
     assert set(histories(TICKERS, now - timedelta(days=1), STEP)) == set(TICKERS)
-    assert len(calls) == asked
+    assert len(calls) == calls_before
 
 
 def test_the_newest_prices_are_read_again_once_a_step_has_passed(
@@ -109,15 +109,15 @@ def test_the_newest_prices_are_read_again_once_a_step_has_passed(
     now = timezone.now()
     histories(["IBM"], now - timedelta(days=1), STEP)
     until_next_step = STEP - now.timestamp() % STEP
-    for seconds, asked in ((until_next_step, 1), (until_next_step + price_history.HISTORY_SECONDS_MAX, 2)):
+    for seconds, calls_expected in ((until_next_step, 1), (until_next_step + price_history.HISTORY_SECONDS_MAX, 2)):
         monkeypatch.setattr(price_history.time, "time", lambda at=now.timestamp() + seconds + 1: at)
         histories(["IBM"], now - timedelta(days=1), STEP)
-        assert len(calls) == asked
-    begin, end = calls[-1][1:]
-    assert end - begin <= timedelta(seconds=BLOCK_STEPS * STEP), "older prices are known"
+        assert len(calls) == calls_expected
+    start, end = calls[-1][1:]
+    assert end - start <= timedelta(seconds=BLOCK_STEPS * STEP), "older prices are known"
 
 
-def test_while_the_exchange_is_away_charts_show_the_prices_until_then(
+def test_charts_show_the_last_known_prices_while_the_exchange_is_down(
     exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()

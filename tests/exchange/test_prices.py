@@ -18,7 +18,7 @@ from tests.conftest import StandInExchange
 from tests.exchange.conftest import BadExchange
 
 
-def test_every_process_knows_the_prices_that_the_sweep_has_read(
+def test_every_process_has_the_prices_that_the_sweep_has_read(
     exchange: StandInExchange, db: None, settings: Any
 ) -> None:
     count = market.refresh()
@@ -45,7 +45,7 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
     assert "AAPL" in prices.known(["AAPL"], 60)
 
 
-def test_without_known_prices_the_answer_is_empty_and_immediate(bad_exchange: BadExchange, db: None) -> None:
+def test_without_known_prices_the_result_is_empty_and_immediate(bad_exchange: BadExchange, db: None) -> None:
     bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
     started_at = time.monotonic()
     assert prices.known(["AAPL"]) == {}
@@ -83,7 +83,7 @@ def test_placing_does_not_wait_for_quotes_that_drip(
     page.join()
 
 
-def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_known(
+def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_known_prices(
     exchange: StandInExchange, bad_exchange: BadExchange, db: None, settings: Any
 ) -> None:
     """Regression test: a dripping exchange used to block every thread of a web server."""
@@ -101,14 +101,14 @@ def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_kn
     time.sleep(prices.QUOTE_SECONDS)
     gate = threading.Barrier(8)
 
-    def ask(_: int) -> float:
+    def seconds_for_quotes(_: int) -> float:
         gate.wait()
         started_at = time.monotonic()
         assert "AAPL" in prices.quotes(["AAPL"])
         return time.monotonic() - started_at
 
     with ThreadPoolExecutor(8) as threads:
-        seconds = sorted(threads.map(ask, range(8)))
+        seconds = sorted(threads.map(seconds_for_quotes, range(8)))
     assert len(bad_exchange.requests) == 1
     assert seconds[-2] < 0.5
     assert seconds[-1] < gateway.QUOTES_SECONDS_MAX + 0.5
@@ -127,7 +127,7 @@ def test_without_a_shared_cache_a_process_keeps_prices_fresh_by_itself(
         time.sleep(0.02)
 
 
-def test_one_quote_says_whether_the_stock_is_listed(exchange: StandInExchange, db: None, settings: Any) -> None:
+def test_a_quote_of_an_unlisted_stock_raises_not_listed(exchange: StandInExchange, db: None, settings: Any) -> None:
     assert prices.quote("AAPL").price > Decimal(0)
     with pytest.raises(gateway.NotListed):
         prices.quote("NOSUCH")

@@ -23,7 +23,7 @@ ORDER = Order(
 )
 
 
-def test_an_order_is_spelt_as_the_protocol_says() -> None:
+def test_an_order_is_encoded_as_the_protocol_requires() -> None:
     assert json.loads(encode_orders([ORDER], "http://broker/callbacks")) == {
         "callbackUrl": "http://broker/callbacks",
         "trades": [
@@ -39,7 +39,7 @@ def test_an_order_is_spelt_as_the_protocol_says() -> None:
     }
 
 
-def test_a_sell_has_no_highest_price() -> None:
+def test_a_sell_has_no_maximum_price() -> None:
     order = Order(ORDER.trade_id, "AAPL", "SELL", 3, None, ORDER.expires_at)
     assert json.loads(encode_orders([order], ""))["trades"][0]["maxPrice"] is None
 
@@ -48,7 +48,7 @@ def test_the_same_orders_are_the_same_bytes() -> None:
     assert encode_orders([ORDER], "u") == encode_orders([ORDER], "u")
 
 
-def test_a_number_with_a_point_stays_as_it_was_written() -> None:
+def test_a_decimal_number_keeps_its_spelling() -> None:
     assert decode(b'{"price": 0.10, "n": 1, "big": 1e400}') == {"price": "0.10", "n": 1, "big": "1e400"}
 
 

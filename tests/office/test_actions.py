@@ -145,16 +145,16 @@ def test_each_role_sees_its_pages(browser_of: Callable[[Role], Client], alice: C
     assert Client().get(f"/admin/{page}").status_code == 302
 
 
-@pytest.mark.parametrize("how", ["get", "post"])
+@pytest.mark.parametrize("method", ["get", "post"])
 def test_opening_an_action_changes_nothing(
-    browser_of: Callable[[Role], Client], targets: dict[str, Any], how: str
+    browser_of: Callable[[Role], Client], targets: dict[str, Any], method: str
 ) -> None:
     """GET shows only the form, and without a reason nothing is done."""
     browser = browser_of(Role.OPERATIONS)
     for name, action in ACTIONS.items():
         if not name.endswith(TESTED_ELSEWHERE) and action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
-            response = getattr(browser, how)(url_of(name, targets), {})
-            assert response.status_code == (200 if how == "get" else 422), name
+            response = getattr(browser, method)(url_of(name, targets), {})
+            assert response.status_code == (200 if method == "get" else 422), name
     assert not AuditEntry.objects.filter(outcome__in=["asked", "done"]).exclude(action="sign in").exists()
 
 
@@ -195,7 +195,7 @@ def test_ring_rings_the_customers_lane(
     assert take_rung_customers(lane.lane_of(alice.id)) == [alice.id]
 
 
-def test_ask_asks_the_exchange_and_keeps_the_call(
+def test_ask_calls_the_exchange_and_records_the_call(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer, exchange: StandInExchange
 ) -> None:
     browser, trade = browser_of(Role.OPERATIONS), targets["trade"]

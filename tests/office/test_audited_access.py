@@ -96,7 +96,7 @@ def test_rows_are_accessible_only_through_audited_pages(
 
 
 @pytest.mark.parametrize("name", ["search", "password_change"])
-def test_links_of_the_theme_lead_somewhere(browser_of: Callable[[Role], Client], alice: Customer, name: str) -> None:
+def test_links_of_the_theme_open_pages(browser_of: Callable[[Role], Client], alice: Customer, name: str) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     response = browser.get(reverse(f"admin:{name}"), {"q": "alice"}, follow=True)
     assert response.status_code == 200

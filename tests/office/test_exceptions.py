@@ -59,7 +59,7 @@ POISON = ["\ud800", "\x00", "half a character: \ud800", "x" * 10_000, {"\ud800":
 
 
 @pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
-def test_unreadable_text_stops_no_search_for_exceptions(alice: Customer, poison: Any) -> None:
+def test_unreadable_text_does_not_stop_the_search_for_exceptions(alice: Customer, poison: Any) -> None:
     """A report with text that PostgreSQL refuses is one exception, and does not hide those after it."""
     final = Trade.objects.get()
     send_report(final, Status.REJECTED, reason=poison)  # it was FILLED
@@ -117,7 +117,7 @@ def filled_trade(customer: Customer, exchange: StandInExchange, **terms: Any) ->
 
 
 @pytest.fixture
-def only_ours(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Any:
+def exchange_without_history(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Hide the orders of earlier tests, which are in the exchange's record too."""
     start = max((entry["sequence"] for entry in exchange.record()), default=0)
     original = gateway.history
@@ -132,8 +132,8 @@ def carol(db: None) -> Customer:
     return open_account("carol@example.com", Decimal(100_000))
 
 
-def test_reconciliation_finds_nothing_if_both_sides_agree(carol: Customer, only_ours: Any) -> None:
-    trade = filled_trade(carol, only_ours)
+def test_reconciliation_finds_nothing_if_both_sides_agree(carol: Customer, exchange_without_history: Any) -> None:
+    trade = filled_trade(carol, exchange_without_history)
     assert trade.status == Status.FILLED
     result = reconcile()
     assert (result.orders, result.fills, result.tickers, result.breaks) == (1, 1, 1, 0)
@@ -155,10 +155,10 @@ TIMES = [
 
 @pytest.mark.parametrize("executed_at", TIMES, ids=range(len(TIMES)))
 def test_an_invalid_time_does_not_stop_reconciliation(
-    carol: Customer, only_ours: Any, executed_at: Any, monkeypatch: pytest.MonkeyPatch
+    carol: Customer, exchange_without_history: Any, executed_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled_trade(carol, only_ours)
-    filled_trade(carol, only_ours)
+    filled_trade(carol, exchange_without_history)
+    filled_trade(carol, exchange_without_history)
     history = gateway.history
 
     def with_invalid_time(after: int, limit: int) -> Any:
@@ -179,8 +179,8 @@ def execute_without_triggers(statement: str, parameters: list) -> None:
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
-def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours: Any) -> None:
-    trade = filled_trade(carol, only_ours)
+def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, exchange_without_history: Any) -> None:
+    trade = filled_trade(carol, exchange_without_history)
     execute_without_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
     execute_without_triggers(
         "UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id]
@@ -189,16 +189,16 @@ def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours:
     assert kinds() == ["differs", "postings_differ", "postings_differ"]  # once by stock, once by settlement date
 
 
-def test_fees_are_not_a_difference(carol: Customer, only_ours: Any) -> None:
+def test_fees_are_not_a_difference(carol: Customer, exchange_without_history: Any) -> None:
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.01")
     fees.expire()
-    trade = filled_trade(carol, only_ours)
+    trade = filled_trade(carol, exchange_without_history)
     assert trade.fee == Decimal("0.01")
     assert reconcile().breaks == 0
 
 
-def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any) -> None:
-    trade = filled_trade(carol, only_ours)
+def test_clearing_is_compared_by_settlement_date(carol: Customer, exchange_without_history: Any) -> None:
+    trade = filled_trade(carol, exchange_without_history)
     execute_without_triggers("UPDATE accounts_posting SET settles_on = settles_on + 1 WHERE cause = %s", [trade.id])
     reconcile()
     assert kinds() == ["postings_differ", "postings_differ"]  # on the exchange's date and on ours
@@ -208,7 +208,7 @@ def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any
     assert f"moved 0 USD, but our clearing account has -{trade.amount} USD" in second.detail
 
 
-def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, only_ours: Any) -> None:
+def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, exchange_without_history: Any) -> None:
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     claim(carol)
     send_report(trade, Status.FILLED, Decimal(10))
@@ -218,8 +218,8 @@ def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, only_ours: Any
     assert Case.objects.get().trade_id == trade.id
 
 
-def test_an_order_unknown_to_us_is_found(carol: Customer, only_ours: Any) -> None:
-    filled_trade(carol, only_ours)
+def test_an_order_unknown_to_us_is_found(carol: Customer, exchange_without_history: Any) -> None:
+    filled_trade(carol, exchange_without_history)
     unknown_id: UUID = uuid7()
     gateway.execute([Order(unknown_id, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
     reconcile()
@@ -227,8 +227,8 @@ def test_an_order_unknown_to_us_is_found(carol: Customer, only_ours: Any) -> Non
     assert Case.objects.get().trade_id == unknown_id
 
 
-def test_trades_in_flight_are_not_exceptions(carol: Customer, only_ours: Any) -> None:
-    only_ours.faults(callbackDropRate=1)
+def test_trades_in_flight_are_not_exceptions(carol: Customer, exchange_without_history: Any) -> None:
+    exchange_without_history.faults(callbackDropRate=1)
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     execute(claim(carol))
     assert reconcile().breaks == 0
@@ -239,12 +239,12 @@ def test_trades_in_flight_are_not_exceptions(carol: Customer, only_ours: Any) ->
     assert reconcile().breaks == 1
 
 
-def test_reconciliation_by_command(carol: Customer, only_ours: Any) -> None:
-    filled_trade(carol, only_ours)
+def test_reconciliation_by_command(carol: Customer, exchange_without_history: Any) -> None:
+    filled_trade(carol, exchange_without_history)
     output = io.StringIO()
     call_command("reconcile", stdout=output)
     assert "1 orders, 1 fills, 1 stocks: 0 differences" in output.getvalue()
-    only_ours.faults(down=True)
+    exchange_without_history.faults(down=True)
     with pytest.raises(Unknown):
         reconcile()
 
@@ -273,7 +273,7 @@ def test_a_job_runs_even_if_the_clock_was_set_back(exchange: StandInExchange) ->
 
 
 def test_an_open_exception_does_not_hide_newer_ones(
-    carol: Customer, only_ours: Any, monkeypatch: pytest.MonkeyPatch
+    carol: Customer, exchange_without_history: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many differences of one kind there are, each reconciliation finds some new ones."""
     monkeypatch.setattr("office.reconcile.FINDINGS_MAX", 2)

@@ -52,7 +52,7 @@ def test_desk_shows_figures(compliance: Client, alice: Customer, exchange: Stand
         assert "lanes idle" in text
 
 
-def test_desk_shows_what_the_sweep_heard_and_how_long_ago(compliance: Client, exchange: StandInExchange) -> None:
+def test_desk_shows_the_sweeps_last_heartbeat_and_its_age(compliance: Client, exchange: StandInExchange) -> None:
     assert "the sweep has not asked lately" in compliance.get("/admin/desk/").content.decode()
     heartbeat.ask()
     exchange.faults(down=True)
@@ -73,12 +73,12 @@ def test_desk_waits_for_no_other_process(
 ) -> None:
     market.refresh_clock()
     heartbeat.ask()
-    asked: list[str] = []
-    monkeypatch.setattr(gateway, "clock", lambda: asked.append("clock"))
-    monkeypatch.setattr(gateway, "quotes", lambda tickers: asked.append("quotes"))
-    monkeypatch.setattr(current_app.control, "broadcast", lambda command, **_: asked.append(command))
+    requests: list[str] = []
+    monkeypatch.setattr(gateway, "clock", lambda: requests.append("clock"))
+    monkeypatch.setattr(gateway, "quotes", lambda tickers: requests.append("quotes"))
+    monkeypatch.setattr(current_app.control, "broadcast", lambda command, **_: requests.append(command))
     assert compliance.get("/admin/desk/").status_code == 200
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_listing_one_customers_rows_is_logged(compliance: Client, alice: Custome
     assert compliance.get("/admin/trades/trade/?customer=9999999999999999999999", follow=True).status_code == 200
 
 
-def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Customer, bob: Customer) -> None:
+def test_the_lots_of_a_customer_are_filtered_by_state(compliance: Client, alice: Customer, bob: Customer) -> None:
     receive_shares(alice, "IBM", 3, Decimal("50.0025"))
     sale, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
     claim(alice)
@@ -168,7 +168,7 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
 
 
 @pytest.mark.parametrize(
-    ("how", "sentence"),
+    ("state", "sentence"),
     [
         ("placed", "It was placed just now"),
         ("waits", "It waits for the customer's trade in flight"),
@@ -178,19 +178,19 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
         ("rejected", "The exchange rejected it"),
     ],
 )
-def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, how: str, sentence: str) -> None:
+def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, state: str, sentence: str) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
-    if how == "waits":
+    if state == "waits":
         claim(alice)
         trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
-    if how in {"out", "breaks", "reported", "rejected"}:
+    if state in {"out", "breaks", "reported", "rejected"}:
         claim(alice)
-    if how == "breaks":
+    if state == "breaks":
         send_report(trade, Status.FILLED, Decimal(10), quantity=99)
         claim(alice)
-    if how in {"reported", "rejected"}:
+    if state in {"reported", "rejected"}:
         send_report(trade, Status.REJECTED)
-    if how == "rejected":
+    if state == "rejected":
         claim(alice)
     assert sentence in compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode().replace("&#x27;", "'")
 
@@ -245,7 +245,7 @@ def test_filters_of_trades(compliance: Client, alice: Customer, bob: Customer) -
 @pytest.mark.parametrize(
     "query", ["day=yesterday", "customer=x", "after=nonsense", "lane=x", "customer=1&after=zz", "age=x", "status=NONE"]
 )
-def test_invalid_filters_do_no_harm(compliance: Client, alice: Customer, query: str) -> None:
+def test_invalid_filters_cause_no_error(compliance: Client, alice: Customer, query: str) -> None:
     assert compliance.get(f"/admin/trades/trade/?{query}", follow=True).status_code == 200
 
 

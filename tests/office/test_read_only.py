@@ -20,7 +20,7 @@ from trades.models import Trade
 
 
 @pytest.mark.parametrize("role", [*Role, None])
-def test_no_list_lets_anybody_add_change_or_delete(
+def test_no_role_can_add_change_or_delete_rows(
     browser_of: Callable[[Role], Client], alice: Customer, role: Role | None
 ) -> None:
     owner = create_customer("owner@example.com", None, is_staff=True, is_superuser=True)

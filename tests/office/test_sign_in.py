@@ -110,7 +110,7 @@ def test_only_the_back_office_allows_unsafe_eval(sam: Customer) -> None:
     assert "unsafe" not in Client().get("/")["Content-Security-Policy"]
 
 
-def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sam: Customer) -> None:
+def test_a_form_sent_after_the_session_ended_is_restored_after_signing_in(sam: Customer) -> None:
     TOTP.activate(sam, SECRET)
     risk = appoint(sam.email, Role.RISK)
     browser = signed_in(risk)
@@ -125,8 +125,8 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
         assert "csrf" not in sign_in_address
         assert "confirm" not in sign_in_address
         assert "Your last request was not carried out" in browser.get(sign_in_address).content.decode()
-        answer_to_password = browser.post(sign_in_address, {"login": sam.email, "password": PASSWORD})
-        assert "second-factor/authenticate" in answer_to_password["Location"]
+        password_response = browser.post(sign_in_address, {"login": sam.email, "password": PASSWORD})
+        assert "second-factor/authenticate" in password_response["Location"]
         form_address = browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})["Location"]
         page = browser.get(form_address)
     assert (page.status_code, page.request["PATH_INFO"]) == (200, form)
@@ -137,9 +137,9 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
 
 def test_other_forms_return_to_their_page(sam: Customer) -> None:
     page, elsewhere = "http://testserver/admin/trades/trade/?ticker=AAPL", "http://elsewhere.example/admin/"
-    for referer, back in ((page, "/admin/trades/trade/%3Fticker%3DAAPL"), (elsewhere, "/admin/"), ("", "/admin/")):
+    for referer, next_page in ((page, "/admin/trades/trade/%3Fticker%3DAAPL"), (elsewhere, "/admin/"), ("", "/admin/")):
         response = Client(headers={"Referer": referer}).post("/admin/trades/trade/view/", {"name": "Apple"})
-        assert response["Location"] == f"/account/login/?next={back}"
+        assert response["Location"] == f"/account/login/?next={next_page}"
 
 
 def test_an_address_cannot_fill_in_the_form_of_an_action(sam: Customer) -> None:

@@ -72,7 +72,7 @@ def test_staff_cannot_be_viewed_as(
     assert browser.post(f"/admin/view-as/{alice.id}/").status_code == 405
 
 
-def test_the_queue_shows_whose_and_how_much_and_closes_many(
+def test_the_queue_shows_customers_and_amounts_and_closes_many_exceptions(
     browser_of: Callable[[Role], Client], alice: Customer
 ) -> None:
     trade = receive_shares(alice, "IBM", 3, Decimal("50"))
@@ -95,7 +95,7 @@ def test_the_queue_shows_whose_and_how_much_and_closes_many(
         assert browser.post("/admin/do/close-many/", form_data | {"ids": invalid}).status_code == 422
 
 
-def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(
+def test_an_exceptions_page_has_its_actions_beside_the_instructions(
     browser_of: Callable[[Role], Client], alice: Customer
 ) -> None:
     trade = Trade.objects.get()
@@ -235,7 +235,7 @@ def test_times_are_local_beside_utc(alice: Customer) -> None:
         assert "<small>" not in when(moment)
 
 
-def test_desk_says_when_a_proof_is_older_than_the_books(
+def test_desk_shows_that_a_proof_is_older_than_the_books(
     browser_of: Callable[[Role], Client], alice: Customer, exchange: StandInExchange
 ) -> None:
     ProofFactory.create(at="2020-01-01T00:00Z")

@@ -1,4 +1,4 @@
-"""Staff enter a ticker change: what the form refuses, and what becomes of it once two people agree."""
+"""Staff enter a ticker change: the form's checks, and the change once two people have agreed."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ TERMS = {"kind": "TICKER_CHANGE", "ticker": "aapl", "new_ticker": "apl", "reason
 
 @pytest.fixture
 def operations(browser_of: Callable[[Role], Client], monkeypatch: pytest.MonkeyPatch) -> Client:
-    """The browser of a member of staff; AAPL is listed."""
+    """List AAPL; return the browser of a member of staff."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     ticker_change.forget()
     StockFactory.create(ticker="AAPL", name="Apple")
@@ -30,14 +30,14 @@ def operations(browser_of: Callable[[Role], Client], monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("new", ["", "AAPL", "aapl", "A PL", "É", "AP/L", "A" * 13, "\x00"])
-def test_the_form_refuses_what_cannot_be_the_new_ticker(operations: Client, new: str) -> None:
+def test_the_form_refuses_an_invalid_new_ticker(operations: Client, new: str) -> None:
     response = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "new_ticker": new})
     assert response.status_code == 422
     assert "new_ticker" in response.content.decode()
     assert not Proposal.objects.exists()
 
 
-def test_the_form_refuses_a_stock_that_there_is_not(operations: Client) -> None:
+def test_the_form_refuses_an_unknown_stock(operations: Client) -> None:
     response = operations.post(ENTER, TERMS | {"ex_date": "2030-01-02", "ticker": "NONE"})
     assert (response.status_code, "There is no such stock." in response.content.decode()) == (422, True)
 
@@ -59,4 +59,4 @@ def test_two_people_change_a_ticker_and_the_old_page_leads_to_the_new_one(operat
     assert browser.get("/stocks/APL").status_code == 200
     Stock.objects.filter(ticker="AAPL").update(listed=True, name="Another company")
     ticker_change.forget()
-    assert browser.get("/stocks/AAPL").status_code == 200, "whoever has taken over the ticker has the page"
+    assert browser.get("/stocks/AAPL").status_code == 200, "the page shows the company that has the ticker now"

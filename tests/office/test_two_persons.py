@@ -83,7 +83,7 @@ def test_only_staff_with_the_power_decides(browser_of: Callable[[Role], Client])
 
 
 @pytest.mark.parametrize("invalid", [{"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "x"}, {"closes": "25:00"}])
-def test_a_day_that_the_calendar_does_not_serve(browser_of: Callable[[Role], Client], invalid: dict) -> None:
+def test_a_day_outside_the_calendar_is_refused(browser_of: Callable[[Role], Client], invalid: dict) -> None:
     assert browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE | invalid).status_code == 422
     assert not Proposal.objects.exists()
 
@@ -103,7 +103,7 @@ def test_a_short_list_is_an_exception_until_two_accept_it(
     assert ShortList.objects.get().accepted_by.startswith("staff ")
 
 
-def overdue(customer: Customer) -> Trade:
+def create_overdue_trade(customer: Customer) -> Trade:
     """Return a trade that was sent to the exchange two hours ago."""
     trade, _ = place_trade(customer.id, "IBM", Type.BUY, 2)
     claim(customer)
@@ -116,7 +116,7 @@ def overdue(customer: Customer) -> Trade:
 
 
 def test_two_members_of_staff_end_an_overdue_trade(browser_of: Callable[[Role], Client], alice: Customer) -> None:
-    trade = overdue(alice)
+    trade = create_overdue_trade(alice)
     schedule.find_cases()
     schedule.find_cases()
     case = Case.objects.get(kind=Case.Kind.OVERDUE)
@@ -163,7 +163,7 @@ def test_a_report_is_judged_again(browser_of: Callable[[Role], Client], alice: C
     assert AuditEntry.objects.get(action="judge-again", outcome="done").trade_id == trade.id
 
 
-def test_invalid_text_from_the_exchange_stops_no_search_for_exceptions(alice: Customer, bob: Customer) -> None:
+def test_invalid_text_from_the_exchange_does_not_stop_the_search_for_exceptions(alice: Customer, bob: Customer) -> None:
     """A lone surrogate in a reason is valid JSON, but PostgreSQL's jsonb refuses it."""
     final = Trade.objects.get()
     send_report(final, Status.REJECTED, reason="\ud800")
@@ -193,7 +193,7 @@ def test_two_members_of_staff_approve_an_announced_action(
     assert "approved" in other.get("/admin/trades/corporateaction/").content.decode()
 
 
-def test_staff_enter_a_dividend_that_nobody_announced(browser_of: Callable[[Role], Client], db: None) -> None:
+def test_staff_enter_a_dividend_that_was_not_announced(browser_of: Callable[[Role], Client], db: None) -> None:
     StockFactory.create(ticker="AAPL")
     first = browser_of(Role.OPERATIONS)
     terms = {"kind": "CASH_DIVIDEND", "ticker": "aapl", "ex_date": "2030-01-02", "reason": "By fax."}

@@ -14,7 +14,7 @@ from webhooks import subscriptions
 from webhooks.models import Webhook
 
 
-def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(
+def test_staff_see_webhooks_and_end_one_and_its_owner_is_notified(
     browser_of: Callable[[Role], Client], alice: Customer
 ) -> None:
     subscriptions.create(alice.id, "https://hooks.example.com/in")

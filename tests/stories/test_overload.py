@@ -152,17 +152,17 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
     assert overloaded["statuses"][503] > 0, "the load was not heavy enough"
     assert probe_statuses[429] > 0, "the greedy customer was not limited"
     for probe in probes:
-        for started_at, answered, status, body, retry_after in probe.responses:
-            assert answered - started_at < ANSWER_SECONDS_MAX
+        for started_at, answered_at, status, body, retry_after in probe.responses:
+            assert answered_at - started_at < ANSWER_SECONDS_MAX
             if status != 201:
                 assert (body["status"], body["code"]) in {(503, "overloaded"), (429, "too_many_open_trades")}, body
                 assert int(retry_after or 0) > 0
 
     # Each trade that was accepted with 201 exists once, was executed in order, and is final; the books are correct.
     placed = [
-        (sent, answered, trade_id)
+        (sent, answered_at, trade_id)
         for file in ("normal.json", "pressed.json")
-        for _, sent, answered, status, trade_id in json.loads((tmp_path / file).read_text())
+        for _, sent, answered_at, status, trade_id in json.loads((tmp_path / file).read_text())
         if status == 201
     ] + [
         (response[0], response[1], response[3]["tradeId"])
@@ -176,7 +176,7 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
     assert sorted(rows) == sorted(trade_id for _, _, trade_id in placed)
     evidence = checker.Evidence(
         accounts=accounts,
-        requests=[as_request(rows[trade_id], sent, answered) for sent, answered, trade_id in placed],
+        requests=[as_request(rows[trade_id], sent, answered_at) for sent, answered_at, trade_id in placed],
         exchange=checker.read_exchange(limited_brokerage.exchange_url),
         **tables,
     )
@@ -204,7 +204,7 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
     )
 
 
-def as_request(trade: Json, sent: float, answered: float) -> Json:
+def as_request(trade: Json, sent: float, answered_at: float) -> Json:
     """Return an accepted order in the form that the checker expects."""
     return {
         "customer": trade["customer"],
@@ -213,7 +213,7 @@ def as_request(trade: Json, sent: float, answered: float) -> Json:
         "body": {"stockTicker": trade["ticker"], "type": trade["type"], "quantity": trade["quantity"]},
         "key": "",
         "began": sent,
-        "ended": answered,
+        "ended": answered_at,
         "status": 201,
         "answer": {"tradeId": trade["id"], "status": "PLACED", "price": None, "reasonCode": None},
     }

@@ -84,9 +84,9 @@ def test_a_refusal_of_one_trade_does_not_affect_the_others(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
     expired, accepted = place_trade(alice.id, "AAPL", "BUY", 2)[0], place_trade(bob.id, "AAPL", "BUY", 2)[0]
-    both = claim(alice, bob)
-    next(trade for trade in both if trade == expired).expires_at = LONG_AGO
-    execute(both)
+    claimed = claim(alice, bob)
+    next(trade for trade in claimed if trade == expired).expires_at = LONG_AGO
+    execute(claimed)
     assert len(entries(exchange, accepted)) == 1
     assert [report.trade_id for report in Report.objects.filter(source="answer")] == [expired.id]
 

@@ -291,8 +291,8 @@ def test_a_trade_expires_by_the_exchanges_clock(
     (entry,) = entries(exchange, trade)
     assert entry["status"] == "ACCEPTED"
     trade.refresh_from_db()
-    left = (trade.expires_at - timezone.now()).total_seconds() - ahead  # type: ignore[operator]
-    assert left == pytest.approx(EXECUTE_WITHIN_SECONDS, abs=5)
+    seconds_left = (trade.expires_at - timezone.now()).total_seconds() - ahead  # type: ignore[operator]
+    assert seconds_left == pytest.approx(EXECUTE_WITHIN_SECONDS, abs=5)
 
 
 def test_the_difference_between_the_clocks_is_measured(exchange: StandInExchange, db: None) -> None:

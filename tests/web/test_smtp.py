@@ -36,18 +36,20 @@ def reply(sock: socket.socket, ended: threading.Event) -> None:
 
 
 def drip_after_content(sock: socket.socket, ended: threading.Event) -> None:
-    converse(sock, ended, 0, then=drip)
+    converse(sock, ended, 0, after_content=drip)
 
 
-def converse(sock: socket.socket, ended: threading.Event, pause: float, then: Conversation | None = None) -> None:
+def converse(
+    sock: socket.socket, ended: threading.Event, pause: float, after_content: Conversation | None = None
+) -> None:
     lines = sock.makefile("rb")
     sock.sendall(b"220 here\r\n")
     in_content = False
     for line in lines:
         if in_content and line != b".\r\n":
             continue
-        if in_content and then is not None:
-            then(sock, ended)
+        if in_content and after_content is not None:
+            after_content(sock, ended)
         ended.wait(pause)
         in_content = line.upper().startswith(b"DATA")
         sock.sendall(b"354 go on\r\n" if in_content else b"250 ok\r\n")

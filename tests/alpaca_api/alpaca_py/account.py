@@ -82,7 +82,7 @@ def set_account_configurations(shim: Shim) -> None:
         "trade_confirm_email": "none",
         "ptp_no_exception_entry": False,
     }
-    theirs = AccountConfiguration(
+    unsupported = AccountConfiguration(
         **common,
         dtbp_check=DTBPCheck.ENTRY,
         pdt_check=PDTCheck.BOTH,
@@ -90,14 +90,14 @@ def set_account_configurations(shim: Shim) -> None:
         max_options_trading_level=1,
     )
     with shim.differs():
-        shim.client.set_account_configurations(theirs)
-    assert shim.refused(lambda: shim.client.set_account_configurations(theirs)) == (422, 40010001)
-    ours = AccountConfiguration(
+        shim.client.set_account_configurations(unsupported)
+    assert shim.refused(lambda: shim.client.set_account_configurations(unsupported)) == (422, 40010001)
+    supported = AccountConfiguration(
         **common, dtbp_check=None, pdt_check=None, fractional_trading=False, max_options_trading_level=None
     )
-    returned = shim.client.set_account_configurations(ours)
+    returned = shim.client.set_account_configurations(supported)
     assert isinstance(returned, AccountConfiguration)
-    assert returned == ours
+    assert returned == supported
 
 
 @case(

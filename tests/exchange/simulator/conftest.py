@@ -61,10 +61,10 @@ class Exchange:
             stderr=subprocess.PIPE,
             text=True,
         )
-        until(self._answers)
+        until(self._responds)
         return self
 
-    def _answers(self) -> Any:
+    def _responds(self) -> Any:
         assert self.process.poll() is None, self.process.stderr.read()
         try:
             return self.call("GET", "/healthz")[0] == 200

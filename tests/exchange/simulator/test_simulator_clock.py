@@ -76,17 +76,17 @@ def test_trades_expire_by_the_exchanges_clock(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     move(exchange, -3600)
-    expired_here = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
-    assert exchange.execute(broker.url, expired_here)[1]["results"][0]["status"] == "ACCEPTED"
-    report = exchange.final(expired_here["tradeId"])
+    expired_by_our_clock = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, expired_by_our_clock)[1]["results"][0]["status"] == "ACCEPTED"
+    report = exchange.final(expired_by_our_clock["tradeId"])
     assert report["status"] == "FILLED"
     assert -3610 < seconds_ahead(report["executedAt"]) < -3590
     move(exchange, 3600)
-    expired_there = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
-    assert exchange.execute(broker.url, expired_there)[1]["results"][0]["code"] == "expired"
+    expired_by_exchange_clock = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, expired_by_exchange_clock)[1]["results"][0]["code"] == "expired"
 
 
-def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(
+def test_a_clock_that_jumps_ahead_expires_unexecuted_trades(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=1000)
@@ -96,7 +96,7 @@ def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(
     assert broker.wait(order["tradeId"])[0]["reasonCode"] == "expired"
 
 
-def test_latency_is_the_same_whatever_the_clock_shows(
+def test_latency_does_not_depend_on_the_clock(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=300)

@@ -25,8 +25,6 @@ def exchange(exchange: Exchange) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def nyse_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from tests.exchange.simulator.conftest import Exchange
-
     exchange = Exchange(tmp_path_factory.mktemp("nyse"), EXCHANGE_HOURS="nyse").start()
     yield exchange
     exchange.stop()
@@ -36,7 +34,7 @@ def put(exchange: Exchange, *closures: Any) -> Any:
     return exchange.call("PUT", "/v1/closures", {"closures": list(closures)})
 
 
-def test_closures_are_put_shown_replaced_and_taken_back(exchange: Exchange) -> None:
+def test_closures_are_created_read_replaced_and_deleted(exchange: Exchange) -> None:
     mourning = {"date": "2031-03-04", "close": None, "reason": "National day of mourning"}
     early = {"date": "2031-03-05", "close": "13:00", "reason": ""}
     assert put(exchange, mourning) == (200, {"closures": [mourning]})
@@ -89,7 +87,7 @@ def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(
     assert exchange.final(order["tradeId"])["status"] == "FILLED"
 
 
-def test_clock_and_calendar_know_of_closures(nyse_exchange: Exchange) -> None:
+def test_clock_and_calendar_include_closures(nyse_exchange: Exchange) -> None:
     # A week without holidays in the future, whatever today's date is.
     put(nyse_exchange, {"date": "2031-03-04", "close": "13:00"}, {"date": "2031-03-05"})
     days = nyse_exchange.get("/v1/calendar?start=2031-03-03&end=2031-03-06")["results"]
@@ -139,7 +137,7 @@ def test_hours_around_closures() -> None:
     assert formatted(hours.next_close(before)) == "2026-11-19T18:00:00.000000Z"
 
 
-def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one() -> None:
+def test_an_early_close_changes_no_earlier_price_and_freezes_the_last_one() -> None:
     regular, early = Market(Nyse()), Market(Nyse([Closure(date(2026, 11, 23), clock_time(11), "")]))
     opens, closes = eastern(date(2026, 11, 23), clock_time(9, 30)), eastern(date(2026, 11, 23), clock_time(11))
     for time in range(opens, closes, 500 * SECOND):

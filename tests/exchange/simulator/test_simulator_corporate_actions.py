@@ -40,7 +40,7 @@ def split(**changes: Any) -> Any:
     return {"kind": "SPLIT", "stockTicker": "IBM", "exDate": days_ahead(2), "numerator": 4, "denominator": 1} | changes
 
 
-def test_a_dividend_is_announced_as_brokers_read_it(exchange: Exchange) -> None:
+def test_an_announced_dividend_has_every_documented_field(exchange: Exchange) -> None:
     action = announce(exchange, **dividend(recordDate=days_ahead(4)))
     assert action.pop("actionId")
     assert action.pop("announcedAt") <= exchange.get("/v1/clock")["at"]
@@ -63,7 +63,7 @@ def test_announcements_are_listed_in_order_page_by_page_and_outlive_the_process(
     assert exchange.get(f"/v1/corporate-actions?after={announced[-1]['sequence']}") == {"results": [], "next": None}
 
 
-def test_the_same_announcement_twice_is_one(exchange: Exchange) -> None:
+def test_a_repeated_announcement_is_stored_once(exchange: Exchange) -> None:
     first = announce(exchange, **split(actionId="ibm-split"))
     assert exchange.call("POST", "/v1/corporate-actions", split(actionId="ibm-split")) == (200, first)
     status, body = exchange.call("POST", "/v1/corporate-actions", split(actionId="ibm-split", numerator=5))
@@ -222,7 +222,7 @@ def test_a_delisting_unlists_on_its_ex_date(
     assert exchange.call("GET", "/v1/quotes/IBM")[0] == 404
 
 
-def test_an_announcement_must_not_take_the_stock_of_another(exchange: Exchange) -> None:
+def test_a_delisting_before_another_announced_action_is_refused(exchange: Exchange) -> None:
     announce(exchange, **split(exDate=days_ahead(5)))
     status, body = exchange.call(
         "POST", "/v1/corporate-actions", {"kind": "DELISTING", "stockTicker": "IBM", "exDate": days_ahead(4)}

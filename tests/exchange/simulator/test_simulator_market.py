@@ -41,7 +41,7 @@ def at(text: str) -> Any:
     return parse_time(text)
 
 
-def whole_day(market: Any, ticker: str, day: Any) -> Any:
+def candle_of_day(market: Any, ticker: str, day: Any) -> Any:
     session = market.hours.session(day)
     return market.prices.candle(ticker, session, session.closes)
 
@@ -63,7 +63,7 @@ def test_a_days_prices_pass_through_its_open_high_low_and_close(request: pytest.
     for ticker in TICKERS:
         for day in (date(2026, 5, 6), date(2021, 3, 17), date(2031, 10, 1)):
             session = market.hours.session(day)
-            candle = whole_day(market, ticker, day)
+            candle = candle_of_day(market, ticker, day)
             seconds = range(session.opens, session.closes, 61 * SECOND)
             prices = [market.price(ticker, moment) for moment in seconds]
             assert 0 < candle.low <= min(prices) <= max(prices) <= candle.high
@@ -77,8 +77,8 @@ def test_prices_do_not_jump_overnight(always: Any) -> None:
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):
             session = always.hours.session(date(2020, 1, 1) + timedelta(days=n))
-            before = whole_day(always, ticker, session.day - timedelta(days=1))
-            assert whole_day(always, ticker, session.day).open == before.close
+            before = candle_of_day(always, ticker, session.day - timedelta(days=1))
+            assert candle_of_day(always, ticker, session.day).open == before.close
     for n in range(30):
         midnight = at("2026-01-01T00:00:00Z") + n * DAY
         prices = [always.price("MSFT", midnight + second * SECOND) for second in range(-60, 60)]
@@ -110,7 +110,7 @@ def test_bars_agree_with_prices(always: Any, nyse: Any) -> None:
         assert bar.close == always.price("AAPL", bar.at + 60 * SECOND)
     days = nyse.bars("AAPL", at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"), DAY, start)
     assert [format_time(bar.at)[:10] for bar in days] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27"]
-    candle = whole_day(nyse, "AAPL", date(2026, 11, 23))
+    candle = candle_of_day(nyse, "AAPL", date(2026, 11, 23))
     assert (days[0].open, days[0].high, days[0].low, days[0].close) == candle
     with pytest.raises(KeyError):
         always.bars("NOSUCH", start, start + DAY, DAY, start)
@@ -119,7 +119,7 @@ def test_bars_agree_with_prices(always: Any, nyse: Any) -> None:
 
 
 def test_a_closed_market_stands_at_its_last_close(nyse: Any) -> None:
-    friday = whole_day(nyse, "IBM", date(2026, 11, 20))
+    friday = candle_of_day(nyse, "IBM", date(2026, 11, 20))
     assert nyse.price("IBM", at("2026-11-22T12:00:00Z")) == friday.close
     assert nyse.price("IBM", at("2026-11-23T14:29:59Z")) == friday.close
     assert nyse.quote("IBM", at("2026-11-23T15:00:00Z")).previous_close == friday.close
@@ -146,7 +146,7 @@ def test_a_quote_describes_the_day_so_far(request: pytest.FixtureRequest, hours:
             assert quote.low_52_weeks <= quote.low <= quote.high <= quote.high_52_weeks
         for before, after in pairwise(quotes):
             assert before.volume < after.volume
-        day = whole_day(market, ticker, session.day)
+        day = candle_of_day(market, ticker, session.day)
         assert quotes[0].open == day.open == quotes[-1].open
         assert (quotes[-1].high, quotes[-1].low) == (day.high, day.low)
         assert quotes[0].volume == 0
@@ -161,7 +161,7 @@ def test_52_weeks_reach_over_the_sessions_of_a_year(hours: Any, closures: Any) -
     today = date(2026, 11, 23)
     days = [today - timedelta(days=n) for n in range(365)]
     for ticker in TICKERS:
-        candles = [whole_day(market, ticker, day) for day in days if market.hours.session(day)]
+        candles = [candle_of_day(market, ticker, day) for day in days if market.hours.session(day)]
         quote = market.quote(ticker, market.hours.session_at(at("2026-11-23T15:00:00Z")).closes - SECOND)
         assert quote.high_52_weeks == max(candle.high for candle in candles)
         assert quote.low_52_weeks == min(candle.low for candle in candles)
@@ -179,7 +179,7 @@ def test_volumes_of_bars_add_up_to_the_days(nyse: Any) -> None:
     assert min(hours[0], hours[-1]) > max(hours[2:4])
 
 
-def test_a_bar_is_the_same_whatever_period_is_asked_for(always: Any) -> None:
+def test_a_bar_is_the_same_for_every_requested_period(always: Any) -> None:
     end = at("2026-11-23T12:00:00Z")
     wide = always.bars("MSFT", end - DAY, end, 300 * SECOND, end)
     narrow = always.bars("MSFT", end - 3600 * SECOND, end, 300 * SECOND, end)
@@ -247,7 +247,7 @@ def test_trades_execute_only_while_the_market_is_open(nyse: Any, tmp_path: Path,
         assert order.amount == 2 * order.price
 
 
-def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(
+def test_an_exchange_with_nyse_hours_shows_and_enforces_them(
     new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange = new_exchange(EXCHANGE_HOURS="nyse").start()

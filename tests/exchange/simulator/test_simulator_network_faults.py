@@ -44,7 +44,7 @@ def test_a_dripping_head_comes_byte_by_byte(exchange: Exchange) -> None:
     assert len(pieces) >= 5
 
 
-def test_a_dripping_body_begins_at_once_and_goes_on_slowly(exchange: Exchange) -> None:
+def test_a_dripping_body_starts_immediately_and_continues_slowly(exchange: Exchange) -> None:
     exchange.faults(dripBodyMs=50)
     pieces = raw_call(exchange, "/v1/clock", seconds=1.0)
     head, _, body = b"".join(piece for _, piece in pieces).partition(b"\r\n\r\n")
@@ -54,7 +54,7 @@ def test_a_dripping_body_begins_at_once_and_goes_on_slowly(exchange: Exchange) -
     assert pieces[0][0] < 0.5
 
 
-def test_an_answer_that_drips_is_complete_in_the_end(exchange: Exchange) -> None:
+def test_a_dripping_response_is_complete_in_the_end(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs=1, dripBodyMs=1)
     assert exchange.get("/healthz") == {"status": "ok"}
 
@@ -109,7 +109,7 @@ def test_bad_values_are_refused(exchange: Exchange, changes: Any) -> None:
     assert body["errors"][0]["detail"]
 
 
-def test_a_call_that_arrives_late_is_accepted_though_its_caller_has_gone(
+def test_a_late_call_is_accepted_although_its_caller_has_gone(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(arriveDelayMs={"POST /v1/trades": 1000})
@@ -129,7 +129,7 @@ def proxy_response(exchange: Exchange, path: str, kind: str, **faults: Any) -> A
     ("kind", "status", "content_type"),
     [("html404", 404, "text/html"), ("html502", 502, "text/html"), ("html200", 200, "text/html")],
 )
-def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any, content_type: str) -> None:
+def test_a_proxy_responds_with_a_page(exchange: Exchange, kind: str, status: Any, content_type: str) -> None:
     response = proxy_response(exchange, "/v1/trades/anything", kind)
     head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -138,7 +138,7 @@ def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any,
     assert body.startswith(PAGE)
 
 
-def test_a_proxy_answers_in_json_of_its_own(exchange: Exchange) -> None:
+def test_a_proxy_responds_with_its_own_json(exchange: Exchange) -> None:
     head, _, body = proxy_response(exchange, "/v1/trades/anything", "json404").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body).keys() == {"message"}
@@ -148,7 +148,7 @@ def test_a_proxy_answers_in_json_of_its_own(exchange: Exchange) -> None:
     assert json.loads(body)["tradeId"] != "anything"
 
 
-def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange: Exchange) -> None:
+def test_a_proxy_responds_with_nothing_half_a_body_or_noise(exchange: Exchange) -> None:
     head, _, body = proxy_response(exchange, "/v1/clock", "empty200").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == b""
@@ -161,7 +161,7 @@ def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange: Exchange) -> No
 
 
 @pytest.mark.parametrize(("passed", "status"), [(0, 404), (1, 200)])
-def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(
+def test_a_proxy_that_responds_to_execute_may_have_passed_it_on(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], passed: Any, status: Any
 ) -> None:
     exchange.faults(proxyAnswerRate={"POST /v1/trades": 1}, proxyAnswerKinds=["html404"], proxyPassRate=passed)
@@ -175,7 +175,7 @@ def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(
         assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
 
 
-def test_connections_are_kept(exchange: Exchange) -> None:
+def test_connections_are_reused(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         for _ in range(3):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: exchange\r\n\r\n")
@@ -185,7 +185,7 @@ def test_connections_are_kept(exchange: Exchange) -> None:
             assert response.startswith(b"HTTP/1.1 200 ")
 
 
-def test_calls_sent_ahead_are_answered_in_order(exchange: Exchange) -> None:
+def test_pipelined_calls_get_responses_in_order(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         connection.sendall(b"GET /v1/quotes/AAPL HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         response = b""

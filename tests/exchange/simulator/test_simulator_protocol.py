@@ -43,7 +43,7 @@ def test_a_trade_is_accepted_filled_and_called_back(
     assert TIME.fullmatch(report["executedAt"])
 
 
-def test_a_sell_needs_no_cap(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
+def test_a_sell_needs_no_max_price(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     order = trade(type="SELL", maxPrice=None)
     exchange.execute(broker.url, order)
     assert exchange.final(order["tradeId"])["status"] == "FILLED"
@@ -67,12 +67,12 @@ def test_an_unknown_trade_is_404(exchange: Exchange) -> None:
     assert (status, body["code"], body["tradeId"]) == (404, "not_found", "nobody-knows")
 
 
-def test_the_same_trade_again_is_accepted_and_executed_once(
+def test_a_repeated_trade_is_accepted_and_executed_once(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     order = trade()
-    again = order | {"maxPrice": "100000", "expiresAt": order["expiresAt"].replace("Z", "+00:00")}
-    _, body = exchange.execute(broker.url, order, again)
+    repeated = order | {"maxPrice": "100000", "expiresAt": order["expiresAt"].replace("Z", "+00:00")}
+    _, body = exchange.execute(broker.url, order, repeated)
     assert [result["status"] for result in body["results"]] == ["ACCEPTED", "ACCEPTED"]
     first = exchange.final(order["tradeId"])
     _, body = exchange.execute(broker.url, order)
@@ -162,7 +162,7 @@ def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(
     assert re.fullmatch(r"cost of \d+\.\d{4} is over maxPrice 10\.5000", report["reason"])
 
 
-def test_a_buy_fills_only_within_its_cap(
+def test_a_buy_fills_only_within_its_max_price(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     filled = trade(quantity=1)
@@ -395,7 +395,7 @@ def test_a_bad_execute_is_422_and_names_the_field(exchange: Exchange, body: Any,
     ],
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
-def test_bad_calls_are_answered_in_json(exchange: Exchange, method: str, path: str, raw: Any, status: Any) -> None:
+def test_bad_calls_get_json_responses(exchange: Exchange, method: str, path: str, raw: Any, status: Any) -> None:
     actual_status, body = exchange.call(method, path, raw=raw)
     assert actual_status == status, body
     assert body["status"] == status
