@@ -196,6 +196,10 @@ ATTEMPTS = [
         "SELECT trade_id, digest, body, source, outcome, reason FROM trades_report WHERE trade_id = %(filled)s",
     ),
     ("trades_tradecounter_customer_id_fk", "INSERT INTO trades_tradecounter (customer_id, last) VALUES (0, 1)"),
+    (
+        "trades_trademail_customer_id_fk",
+        "INSERT INTO trades_trademail (customer_id, xact, first, last) VALUES (0, 1, 1, 1)",
+    ),
     ("control_has_its_subject", CONTROL.format("'halt_ticker', '', NULL, true, NULL, %(alice)s")),
     ("control_has_its_subject", CONTROL.format("'halt_customer', '', NULL, true, NULL, %(alice)s")),
     ("control_has_its_subject", CONTROL.format("'halt_all', 'AAPL', NULL, true, NULL, %(alice)s")),

@@ -6,10 +6,10 @@ from django.db.models import Q
 
 
 class TradeMail(models.Model):
-    """The trades of a customer that the next email is about, and when it is due; None: there are none.
+    """The trades that a customer's next email is about, and when it is due (None: there are none).
 
-    They are those that ended from the status change `first`, written by the transaction `xact`, to the status change
-    `last`. See `trades.mails`.
+    They are the trades that ended from the status change `first`, which the transaction `xact` wrote, to the status
+    change `last`. See `trades.mails`.
     """
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
