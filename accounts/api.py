@@ -212,9 +212,9 @@ class PostingsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List all movements of cash and shares, newest first."""
-        asked = self.list_query(PageQuery)
+        parameters = self.list_query(PageQuery)
         postings = queries.postings_of(self.customer_id)
-        return Response(page(postings, "id", asked, shared(PostingSerializer).to_representation))
+        return Response(page(postings, "id", parameters, shared(PostingSerializer).to_representation))
 
 
 def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:

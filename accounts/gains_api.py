@@ -100,9 +100,9 @@ class LotsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
-        asked = self.list_query(LotQuerySerializer)
-        lots = gains.open_lots_of(self.customer_id, (asked.get("stockTicker") or "").upper() or None)
-        found = page(lots, "id", asked, shared(LotSerializer).to_representation)
+        parameters = self.list_query(LotQuerySerializer)
+        lots = gains.open_lots_of(self.customer_id, (parameters.get("stockTicker") or "").upper() or None)
+        found = page(lots, "id", parameters, shared(LotSerializer).to_representation)
         return Response({"method": balance_of(self.customer_id).lot_method} | found)
 
 

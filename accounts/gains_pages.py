@@ -34,7 +34,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
     customer_id, year = current_customer_id(request), _year(request)
     sold = gains.gains_of(customer_id, year)
     totals = gains.totals_of(sold)
-    count = sum(each.closings for each in totals.values())
+    count = sum(term.closings for term in totals.values())
     return render(
         request,
         "accounts/gains.html",

@@ -74,8 +74,8 @@ def _send_waiting(ids: list[int]) -> int:
         is_read = customer.is_active and customer.erased_at is None
         prepared.append(({notice.id for notice in notices}, is_urgent, _mail(customer, notices) if is_read else None))
     with transaction.atomic(durable=True):
-        mine = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
-        sending = [each for each in prepared if each[0] <= mine]
+        current = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
+        sending = [message for message in prepared if message[0] <= current]
         for is_urgent in (True, False):
             send([mail for _, urgency, mail in sending if mail and urgency is is_urgent], is_urgent=is_urgent)
         Notice.objects.filter(id__in=set().union(*(group for group, _, _ in sending))).update(sent_at=Now())

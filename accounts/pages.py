@@ -188,13 +188,13 @@ def statements(request: HttpRequest) -> HttpResponse:
 @require_GET
 def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """Show the statement of a month."""
-    made = _statement(request, year, month)
-    parts = range(1, made.parts + 1) if made.parts > 1 else []
+    document = _statement(request, year, month)
+    parts = range(1, document.parts + 1) if document.parts > 1 else []
     found = {
-        "statement": made,
+        "statement": document,
         "parts": parts,
-        "shares": statement_document.shares_table(made),
-        "gains": gains_rows(made),
+        "shares": statement_document.shares_table(document),
+        "gains": gains_rows(document),
     }
     return render(request, "accounts/statement.html", found)
 
@@ -204,9 +204,9 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 @in_turn
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """Send the statement of a month as a PDF."""
-    made = _statement(request, year, month)
-    response = HttpResponse(statement_document.statement_pdf(made), content_type="application/pdf")
-    part = f"-part-{made.part}" if made.parts > 1 else ""
+    document = _statement(request, year, month)
+    response = HttpResponse(statement_document.statement_pdf(document), content_type="application/pdf")
+    part = f"-part-{document.part}" if document.parts > 1 else ""
     response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}{part}.pdf"'
     return response
 

@@ -54,18 +54,18 @@ def shares_table(statement: Statement) -> SharesTable:
     """Return the table of shares at the beginning and at the end, without prices and values where none is known."""
     held = statement.shares
     columns: list[tuple[float, list[str]]] = [
-        (1.4, ["Stock", *(each.ticker for each in held), "All shares"]),
-        (1.3, ["At the beginning", *(f"{each.opening:,}" for each in held), ""]),
+        (1.4, ["Stock", *(holding.ticker for holding in held), "All shares"]),
+        (1.3, ["At the beginning", *(f"{holding.opening:,}" for holding in held), ""]),
     ]
-    if any(each.opening_price for each in held if each.opening):
-        prices = [usd(each.opening_price) if each.opening else "" for each in held]
-        values = [cents(each.opening_value) for each in held]
+    if any(holding.opening_price for holding in held if holding.opening):
+        prices = [usd(holding.opening_price) if holding.opening else "" for holding in held]
+        values = [cents(holding.opening_value) for holding in held]
         columns += [(1, ["Price", *prices, ""]), (1.2, ["Value", *values, cents(statement.opening_value)])]
     end = "At the end" if statement.month.is_over else "Now"
-    columns += [(1.1, [end, *(f"{each.closing:,}" for each in held), ""])]
-    if any(each.closing_price for each in held if each.closing):
-        prices = [usd(each.closing_price) if each.closing else "" for each in held]
-        values = [cents(each.closing_value) for each in held]
+    columns += [(1.1, [end, *(f"{holding.closing:,}" for holding in held), ""])]
+    if any(holding.closing_price for holding in held if holding.closing):
+        prices = [usd(holding.closing_price) if holding.closing else "" for holding in held]
+        values = [cents(holding.closing_value) for holding in held]
         columns += [(1, ["Price", *prices, ""]), (1.2, ["Value", *values, cents(statement.closing_value)])]
     rows = [list(row) for row in zip(*(texts for _, texts in columns), strict=True)]
     has_total = any(texts[0] == "Value" for _, texts in columns)

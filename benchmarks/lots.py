@@ -27,8 +27,8 @@ def build(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
 
     Raises LoadFailed if the command fails.
     """
-    each = settings.old_trades // settings.old_customers
-    with Site({"lanes": 0}, settings.old_customers, each, None, say, 1, in_bulk=True) as site:
+    trades_each = settings.old_trades // settings.old_customers
+    with Site({"lanes": 0}, settings.old_customers, trades_each, None, say, 1, in_bulk=True) as site:
         connection = site.database.connection
         with loading(connection):
             for statement in STRIP:

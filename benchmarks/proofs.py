@@ -22,9 +22,9 @@ def of_a_day(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     A day is what is settled in `settings.seconds`. The proofs beside trades run one after another as long as the load
     lasts, and start from the day's beginning too.
     """
-    each = max(1, settings.proof_trades // settings.proof_customers)
+    trades_each = max(1, settings.proof_trades // settings.proof_customers)
     traders = settings.proof_traders
-    with Site(settings.processes, settings.proof_customers, each, None, say, traders, True) as site:
+    with Site(settings.processes, settings.proof_customers, trades_each, None, say, traders, True) as site:
         first = _prove(site, KEPT)
         say(f"proof: everything, {first['trades']:,} trades, took {first['seconds']} s")
         day = stages.settled(site, settings)

@@ -368,9 +368,9 @@ class Injector:
 
     def _enter_split(self, terms: dict[str, Any]) -> None:
         """Enter the split. Idempotent: yes."""
-        made = self.site.brokerage.manage("shell", "--no-imports", "-c", ENTER_SPLIT.format(**terms), timeout=60)
-        if made.returncode != 0:
-            raise RuntimeError(made.stderr[-500:])
+        result = self.site.brokerage.manage("shell", "--no-imports", "-c", ENTER_SPLIT.format(**terms), timeout=60)
+        if result.returncode != 0:
+            raise RuntimeError(result.stderr[-500:])
 
     @contextlib.contextmanager
     def _staff(self, fault: Fault) -> Iterator[None]:

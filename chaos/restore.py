@@ -235,8 +235,8 @@ class Drill:
     def _make_keys(self) -> None:
         identity = self.folder / "identity"
         subprocess.run(["age-keygen", "-o", str(identity)], check=True, capture_output=True)
-        made = subprocess.run(["age-keygen", "-y", str(identity)], check=True, capture_output=True, text=True)
-        self._recipient, self._identity = made.stdout.strip(), identity
+        public_key = subprocess.run(["age-keygen", "-y", str(identity)], check=True, capture_output=True, text=True)
+        self._recipient, self._identity = public_key.stdout.strip(), identity
         self.backup.mkdir()
         for path in (self.backup, identity):
             os.chown(path, *self._owner())

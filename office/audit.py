@@ -100,8 +100,8 @@ def record_seen(
     if len(shown) > SEEN_EACH_MAX:
         record(actor, action, AuditEntry.Outcome.SEEN, subject=subject, after=asked | {"customers": shown})
         return
-    each: list[int | None] = [*shown] if shown or not always else [None]
-    for customer_id in each:
+    subjects: list[int | None] = [*shown] if shown or not always else [None]
+    for customer_id in subjects:
         record(actor, action, AuditEntry.Outcome.SEEN, customer_id=customer_id, subject=subject, after=asked or None)
 
 

@@ -148,9 +148,9 @@ class CustomerView(APIView):
         """
         query = kind(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked: dict[str, Any] = query.validated_data
-        self.count_rows(asked["limit"])
-        return asked
+        parameters: dict[str, Any] = query.validated_data
+        self.count_rows(parameters["limit"])
+        return parameters
 
     def count_rows(self, rows: int) -> None:
         """Count this request as one for every PAGE_SIZE rows. Otherwise like `count_as`."""

@@ -68,9 +68,9 @@ def table(rows: list[list[str]], widths: list[float], right_aligned_from: int, h
     ]
     total = sum(widths)
     columns = [page * width / total for width in widths]
-    made = Table(cells, colWidths=columns, repeatRows=1 if head else 0, hAlign="LEFT")
-    made.setStyle(TableStyle(style))
-    return made
+    flowable = Table(cells, colWidths=columns, repeatRows=1 if head else 0, hAlign="LEFT")
+    flowable.setStyle(TableStyle(style))
+    return flowable
 
 
 def gap(points: float) -> Spacer:

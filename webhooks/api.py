@@ -240,9 +240,9 @@ class DeliveriesView(_WebhookView):
     )
     def get(self, request: Request, webhook_id: UUID) -> Response:
         """List the deliveries of a webhook, newest first."""
-        asked = self.list_query(PageQuery)
+        parameters = self.list_query(PageQuery)
         rows = Delivery.objects.filter(webhook=self.own_webhook(webhook_id))
-        answer: dict[str, Any] = page(rows, "id", asked, shared(DeliverySerializer).to_representation)
+        answer: dict[str, Any] = page(rows, "id", parameters, shared(DeliverySerializer).to_representation)
         return Response(answer)
 
 

@@ -139,7 +139,7 @@ def _open() -> dict[str, Any]:
     """Count open trades by age and status, and find the oldest."""
     counts = {"PLACED": [0] * len(AGES), "IN PROGRESS": [0] * len(AGES)}
     oldest_seconds, oldest_id = 0.0, None
-    for status, bucket, count, age, id in _rows(OPEN, [[most for most, _ in AGES if most]] * 2):
+    for status, bucket, count, age, id in _rows(OPEN, [[age_max for age_max, _ in AGES if age_max]] * 2):
         counts[status][bucket] += count
         if age > oldest_seconds:
             oldest_seconds, oldest_id = age, id

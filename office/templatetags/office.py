@@ -91,9 +91,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {plain(each)}" for name, each in value.items()) or "none"
+        return ", ".join(f"{name}: {plain(item)}" for name, item in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(str(plain(each)) for each in value) or "none"
+        return ", ".join(str(plain(item)) for item in value) or "none"
     if isinstance(value, str) and AMOUNT.fullmatch(value):
         return money(Decimal(value))
     return "–" if value is None else value
