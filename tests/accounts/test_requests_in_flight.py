@@ -164,9 +164,8 @@ def test_changing_the_password_ends_a_password_reset_in_progress(carol: Customer
     to_code = intruder.post("/account/password/reset/", {"email": carol.email}).headers["Location"]
     to_password = intruder.post(to_code, {"code": mailed_code()}).headers["Location"]
     TRIGGERS[Cause.PASSWORD_CHANGED](carol, browser_of(carol))
-    response = intruder.post(
-        to_password, {"password1": "golden meadow turns 53", "password2": "golden meadow turns 53"}
-    )
+    password = "golden meadow turns 53"
+    response = intruder.post(to_password, {"password1": password, "password2": password})
     assert response.status_code == 200
     assert "changed in the meantime" in response.content.decode()
     carol.refresh_from_db()

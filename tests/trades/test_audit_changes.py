@@ -1,4 +1,4 @@
-"""The audit of changes: what it takes for changed, what it then examines, and when it examines everything."""
+"""The audit of changes: which rows count as changed, what it examines, and when it examines everything."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -51,14 +51,14 @@ class TestChanges:
         assert changes.mark == mark
         assert examine_changes(ALL_RULES, mark).ok
 
-    def test_only_those_who_traded_are_examined_and_nothing_is_wrong(self, mark: Mark, ids: dict[str, Any]) -> None:
+    def test_only_customers_who_traded_are_examined(self, mark: Mark, ids: dict[str, Any]) -> None:
         with transaction.atomic():
             trade, _ = place_trade(ids["bob"], "AAPL", Type.BUY, 1)
         changes = changes_since(mark)
         assert (changes.everything, changes.customers, changes.cause) == ("", {ids["bob"]}, str(trade.id))
         assert examine_changes(ALL_RULES, mark).ok
 
-    def test_a_trade_from_before_that_ends_after_is_examined(self, mark: Mark, ids: dict[str, Any]) -> None:
+    def test_an_older_trade_that_ends_after_the_mark_is_examined(self, mark: Mark, ids: dict[str, Any]) -> None:
         send_report(Trade.objects.get(id=ids["selling"]), Status.FILLED, Decimal(101))
         claim(Customer.objects.get(id=ids["bob"]))
         changes = changes_since(mark)
@@ -68,7 +68,7 @@ class TestChanges:
         assert changes.since < timezone.now()
         assert examine_changes(ALL_RULES, mark).ok
 
-    def test_what_was_wrong_before_is_left_to_the_full_proof(self, ids: dict[str, Any]) -> None:
+    def test_earlier_violations_are_left_to_the_full_proof(self, ids: dict[str, Any]) -> None:
         change("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %(alice)s", ids)
         mark = mark_now()
         change("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %(bob)s", ids)
@@ -78,7 +78,7 @@ class TestChanges:
         assert examine(ALL_RULES).counts[name] == 2
 
     @pytest.mark.parametrize(
-        ("statement", "why"),
+        ("statement", "reason"),
         [
             ("DELETE FROM trades_statuschange WHERE trade_id = %(sold)s", "3 final rows of trades_statuschange"),
             ("DELETE FROM trades_report WHERE id = %(report)s", "1 final rows of trades_report"),
@@ -93,11 +93,11 @@ class TestChanges:
             ),
         ],
     )
-    def test_everything_is_examined_if_that_is_suspicious(
-        self, statement: str, why: str, mark: Mark, ids: dict[str, Any]
+    def test_a_suspicious_change_makes_the_audit_examine_everything(
+        self, statement: str, reason: str, mark: Mark, ids: dict[str, Any]
     ) -> None:
         change(statement, ids)
-        assert why in changes_since(mark).everything
+        assert reason in changes_since(mark).everything
 
     def test_a_deletion_that_an_insertion_covers_up_does_not_add_up(self, mark: Mark, ids: dict[str, Any]) -> None:
         change(
@@ -115,7 +115,7 @@ class TestChanges:
         assert changes_since(mark).customers == {ids["bob"]}
 
     @pytest.mark.parametrize(
-        ("differs", "why"),
+        ("differs", "reason"),
         [
             ({"cluster": "1"}, "another database system"),
             ({"transaction": 2**62}, "another database system"),
@@ -123,14 +123,16 @@ class TestChanges:
             ({"rules": "x"}, "the rules have changed"),
         ],
     )
-    def test_everything_is_examined_if_changes_cannot_be_told(
-        self, differs: dict[str, Any], why: str, mark: Mark
+    def test_everything_is_examined_if_changes_cannot_be_determined(
+        self, differs: dict[str, Any], reason: str, mark: Mark
     ) -> None:
-        assert why in find_changes(TABLES, ALL_RULES, dataclasses.replace(mark, **differs), mark.transaction).everything
+        assert (
+            reason in find_changes(TABLES, ALL_RULES, dataclasses.replace(mark, **differs), mark.transaction).everything
+        )
         assert "no earlier proof" in find_changes(TABLES, ALL_RULES, None).everything
 
     def test_every_table_that_a_rule_reads_is_watched(self) -> None:
-        """A table that nobody watches could change without a proof of the changes noticing."""
+        """A proof of changes would not notice changes in a table that is not watched."""
         with connection.cursor() as cursor:
             tables = set(connection.introspection.table_names(cursor))
         read = {name for name in tables for rule in ALL_RULES if name in rule.violations.replace("(", " ").split()}
@@ -140,7 +142,7 @@ class TestChanges:
 @pytest.mark.django_db(transaction=True)
 class TestCommitted:
     def test_a_transaction_that_commits_late_is_not_missed(self, alice: Customer, bob: Customer) -> None:
-        """Its rows were there, unseen, while the first proof looked: neither the order of ids nor a time shows them."""
+        """Its rows exist, uncommitted, during the first proof: neither an order of ids nor a time reveals them."""
         wrote, marked = Event(), Event()
 
         def deposit_slowly() -> None:
@@ -164,7 +166,7 @@ class TestCommitted:
         assert [row["customerId"] for row in second.findings.violations] == [alice.id]
         assert audit_books().findings.counts == second.findings.counts
 
-    def test_proofs_follow_one_another(self, alice: Customer, bob: Customer) -> None:
+    def test_each_proof_continues_from_the_one_before(self, alice: Customer, bob: Customer) -> None:
         receive_shares(alice, "AAPL", 1, Decimal(100))
         first = audit_books(None, only_changes=True)
         assert (first.is_full, first.findings.ok) == (True, True)

@@ -54,12 +54,12 @@ def test_correct_books_exit_with_0(ids: dict[str, Any]) -> None:
     assert response["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
 
 
-def test_changes_are_examined_from_the_last_proof_that_was_kept(ids: dict[str, Any]) -> None:
+def test_changes_since_the_last_stored_proof_are_examined(ids: dict[str, Any]) -> None:
     first = json.loads(audit("--changes", "--json")[1])
     assert (first["full"], first["fullBecause"]) == (True, "there is no earlier proof to start from")
     assert Proof.objects.count() == 0
-    kept = json.loads(audit("--keep", "--json")[1])
-    assert (kept["full"], kept["fullBecause"], kept["changedCustomers"]) == (True, "", None)
+    full = json.loads(audit("--keep", "--json")[1])
+    assert (full["full"], full["fullBecause"], full["changedCustomers"]) == (True, "", None)
     assert Proof.objects.get().asked_by == "manage.py audit_books"
     deposit(ids["bob"], Decimal(1))
     code, text = audit("--changes", "--keep")
@@ -114,7 +114,7 @@ def test_the_text_output(ids_of_wrong_books: dict[str, Any]) -> None:
 
 
 def test_audit_statements_have_no_time_limit() -> None:
-    """Neither the server nor this process abandons them, however large the tables are."""
+    """Neither the server nor this process ends them, no matter how large the tables are."""
     connection.ensure_connection()
     connection.connection.answer_seconds_max = 0.2  # type: ignore[union-attr]
     with one_instant(), connection.cursor() as cursor:
