@@ -79,12 +79,19 @@ def opening(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
             site.database.connection.execute(QUEUE, terms)
         site.database.vacuum_and_checkpoint()
         say(f"bell: {settings.queued:,} trades are queued")
-        _move_clock(site, opens_at)
-        rang_at = time.time()
-        with site.database.connect() as connection, ThreadPoolExecutor(1) as pool:
-            worked_off = pool.submit(_wait_until_worked_off, connection, settings.queued, rang_at, say)
+        # The opening comes by itself: a clock that jumps at the bell would make trades expire.
+        warm_up_seconds = load.START_SECONDS + settings.warm_up_seconds
+        _move_clock(site, opens_at - timedelta(seconds=warm_up_seconds))
+        rang_at = time.time() + warm_up_seconds
+        with ThreadPoolExecutor(1) as pool:
+            worked_off = pool.submit(_wait_until_worked_off, site, settings.queued, rang_at, say)
             period = load.apply(
-                site, settings.seconds, 0, settings.connections, rate=PLACED_A_SECOND, wait_for_finals=False
+                site,
+                settings.seconds,
+                settings.warm_up_seconds,
+                settings.connections,
+                rate=PLACED_A_SECOND,
+                wait_for_finals=False,
             )
             worked_off.result()
         rows = site.database.connection.execute(ENDED).fetchall()
@@ -106,16 +113,16 @@ def opening(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     return measured
 
 
-def _wait_until_worked_off(
-    connection: psycopg.Connection, queued: int, rang_at: float, say: Callable[[str], None]
-) -> None:
+def _wait_until_worked_off(site: Site, queued: int, rang_at: float, say: Callable[[str], None]) -> None:
     """Wait until no queued trade is open, and print the progress. Raises LoadFailed if that takes too long."""
-    while left := _count(connection, LEFT):
-        seconds, ended = time.time() - rang_at, queued - left
-        say(f"bell: {ended:,} of {queued:,} have ended, {ended / seconds:.0f} a second")
-        if seconds > WORKED_OFF_SECONDS_MAX:
-            raise LoadFailed(f"queued trades are still open {WORKED_OFF_SECONDS_MAX:.0f} s after the opening")
-        time.sleep(PROGRESS_SECONDS)
+    time.sleep(max(0.0, rang_at - time.time()) + PROGRESS_SECONDS)
+    with site.database.connect() as connection:
+        while left := _count(connection, LEFT):
+            seconds, ended = time.time() - rang_at, queued - left
+            say(f"bell: {ended:,} of {queued:,} have ended, {ended / seconds:.0f} a second")
+            if seconds > WORKED_OFF_SECONDS_MAX:
+                raise LoadFailed(f"queued trades are still open {WORKED_OFF_SECONDS_MAX:.0f} s after the opening")
+            time.sleep(PROGRESS_SECONDS)
 
 
 def _count(connection: psycopg.Connection, statement: str) -> int:

@@ -32,6 +32,13 @@ SIZES = """
     SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT 10
 """
+RELATIONS = """
+    SELECT tables.relname, part.relname, pg_relation_size(part.oid) FROM pg_class AS tables
+    JOIN pg_class AS part ON part.oid = tables.oid
+        OR part.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = tables.oid)
+    WHERE tables.relkind = 'r' AND tables.relnamespace = 'public'::regnamespace
+    ORDER BY pg_total_relation_size(tables.oid) DESC, tables.relname, part.oid <> tables.oid, 3 DESC
+"""
 STATEMENTS = """
     SELECT calls, total_exec_time, rows, query FROM pg_stat_statements
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -116,6 +123,10 @@ class Database:
     def sizes(self) -> list[tuple[str, int]]:
         """Return the largest tables and their sizes in bytes, including indexes."""
         return self.connection.execute(SIZES).fetchall()
+
+    def relations(self) -> list[tuple[str, str, int]]:
+        """Return each table and its indexes: the table's name, the relation's name, and its bytes."""
+        return self.connection.execute(RELATIONS).fetchall()
 
     def vacuum_and_checkpoint(self) -> None:
         """Update statistics and do a checkpoint, so that every measurement begins in the same state."""

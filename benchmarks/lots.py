@@ -46,11 +46,11 @@ def build(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
             raise LoadFailed(f"build_lots failed: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
         say(f"lots: built in {seconds:.1f} s; proving the books")
         return {
+            **({"secondsOfAMillion": round(seconds, 1)} if settings.old_trades == 1_000_000 else {}),
             "trades": settings.old_trades,
             "customers": settings.old_customers,
             "postings": postings,
             "seconds": round(seconds, 1),
-            "secondsPerMillion": round(1e6 * seconds / settings.old_trades, 1),
             "audit": site.audit(),
         }
 

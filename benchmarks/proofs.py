@@ -24,11 +24,12 @@ def of_a_day(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     """
     trades_each = max(1, settings.proof_trades // settings.proof_customers)
     traders = settings.proof_traders
-    with Site(settings.processes, settings.proof_customers, trades_each, None, say, traders, True) as site:
+    with Site(settings.processes, settings.proof_customers, each, None, say, traders, True) as site:
+        disk = stages.disk(site)
         first = _prove(site, KEPT)
         say(f"proof: everything, {first['trades']:,} trades, took {first['seconds']} s")
         day = stages.settled(site, settings)
-        result = {"first": first, "day": day}
+        result = {"first": first, "day": day, "bytesATrade": disk["bytesATrade"]}
         for name, options in (("full", FULL), ("changes", CHANGES)):
             result[name] = _prove(site, options)
             say(f"proof: {name} after a day of trades took {result[name]['seconds']} s")

@@ -33,7 +33,7 @@ from accounts.models import Customer
 cookies = []
 for customer in Customer.objects.filter(id__in={ids}).order_by("id"):
     client = Client()
-    client.force_login(customer, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(customer)
     cookies.append("; ".join(f"{{name}}={{morsel.value}}" for name, morsel in client.cookies.items()))
 print(json.dumps(cookies))
 """

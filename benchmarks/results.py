@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cost import cost_rows, disk_rows
+
 
 def medians(runs: Sequence[Any]) -> Any:
     """Merge results of the same structure: the median of each number, and the first of every other value."""
@@ -41,8 +43,11 @@ GOALS = (
     ("throughput with 1 s at the exchange / instant", "slow.ofInstant", ">", 0.90),
     ("cost with big tables / small ones, at full load", "big.costRatio", "<=", 1.10),
     ("cost with big tables / small ones, at 100 trades/s", "big.costRatioAt100", "<=", 1.10),
-    ("lots of 1,000,000 old trades built, s", "lots.secondsPerMillion", "<", 300),
+    ("lots of 1,000,000 old trades built, s", "lots.secondsOfAMillion", "<", 300),
     ("the opening bell: placing p99 meanwhile, ms", "bell.placingMeanwhile.p99", "<", 100),
+    ("slowest page beside trades, p99, ms", "readers.slowestP99", "<", 300),
+    ("trades' p99 to final beside readers / alone", "readers.finalP99Ratio", "<=", 1.10),
+    ("placing p99 beside a proof of changes / alone", "proof.placingP99Ratio", "<=", 1.10),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
     ("largest web, MB", "settled.memory.web.largestMb", "<", 150),
@@ -225,6 +230,20 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
     if soak := result.get("soak"):
         grown = ", ".join(f"{kind} {soak['growthMb'][kind]:+g}" for kind in ("web", "lanes", "sweep", "stream"))
         yield f"| {soak['minutes']} minutes at {soak['rate']:g} trades/s, MB since the tenth: {grown} | | |"
+    if proof := result.get("proof"):
+        yield (
+            f"| {proof['first']['trades']:,} trades proved in full; then the changes of a day of "
+            f"{proof['full']['trades'] - proof['first']['trades']:,} | {proof['full']['seconds']:g} s; "
+            f"{proof['changes']['seconds']:g} s, placing p99 {proof['placingP99Ratio']:g} times | |"
+        )
+    if reading := result.get("readers"):
+        pages = ", ".join(f"{title} {page['p50']} / {page['p99']}" for title, page in reading["pages"].items())
+        yield (
+            f"| {reading['readers']} readers beside {reading['beside']['rate']:g} trades/s, ms (p50 / p99): {pages} | "
+            f"{reading['pagesPerSecond']:g} pages/s, trades' p99 {reading['finalP99Ratio']:g} times | |"
+        )
+    yield from cost_rows(result)
+    yield from disk_rows(result)
     yield from ("", "| goal | wanted | measured | |", "| --- | --- | --- | --- |")
     for goal in result["goals"]:
         yield f"| {goal['goal']} | {goal['wanted']} | {goal['measured']} | {'met' if goal['met'] else '**not met**'} |"

@@ -153,6 +153,16 @@ def costs(site: Site, settings: Settings, number: int, say: Callable[[str], None
     return row
 
 
+def disk(site: Site) -> dict[str, Any]:
+    """Return the bytes that a finished trade takes in each table and each index, without those below one byte."""
+    trades = max(1, site.customers * site.trades_each)
+    bytes_a_trade: dict[str, dict[str, float]] = {}
+    for table, relation, size in site.database.relations():
+        if size >= trades:
+            bytes_a_trade.setdefault(table, {})[relation] = round(size / trades, 1)
+    return {"bytesATrade": bytes_a_trade}
+
+
 def tables(site: Site) -> dict[str, Any]:
     """Return the sizes of the tables, and an audit of the books."""
     sizes = {name: round(size / 1e6, 1) for name, size in site.database.sizes()}
@@ -162,6 +172,7 @@ def tables(site: Site) -> dict[str, Any]:
         "loadedSeconds": round(site.loaded_seconds, 1),
         "tablesMb": sizes,
         "allMb": round(sum(sizes.values())),
+        **disk(site),
         "audit": site.audit(),
     }
 

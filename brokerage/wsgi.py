@@ -59,6 +59,9 @@ except (ImproperlyConfigured, NotRunning) as error:
 people = Door(settings.MIDDLEWARE)
 programs = Door(settings.PROGRAM_MIDDLEWARE)  # programs don't need sessions, messages, compression and the like
 probes = Door(settings.PROBE_MIDDLEWARE)
+# A page is computed for tens of milliseconds. Placing a trade takes the interpreter's lock a few times, and would wait
+# for Python's default of 5 ms each time.
+sys.setswitchinterval(0.0005)
 # Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()
