@@ -24,7 +24,7 @@ def of_a_day(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
     """
     trades_each = max(1, settings.proof_trades // settings.proof_customers)
     traders = settings.proof_traders
-    with Site(settings.processes, settings.proof_customers, each, None, say, traders, True) as site:
+    with Site(settings.processes, settings.proof_customers, trades_each, None, say, traders, True) as site:
         disk = stages.disk(site)
         first = _prove(site, KEPT)
         say(f"proof: everything, {first['trades']:,} trades, took {first['seconds']} s")
