@@ -17,7 +17,7 @@ BIG = {
     "trades_tradecounter", "usersessions_usersession",
 }  # fmt: skip
 # Indexes of open trades and waiting reports only. They are small, so a page may read all of one.
-OPEN_ONLY = {"one_trade_in_flight", "placed_not_queued", "placed_in_line", "reports_waiting", "to_ask_about"}
+OPEN_ONLY = {"one_trade_in_flight", "placed_not_queued", "placed_in_line", "reports_waiting"}
 # The query for due customers runs at most once a second per process. `tests/benchmarks/test_plans.py` examines its plan
 # with large tables.
 SHARED = queries.DUE.split("%(")[0]

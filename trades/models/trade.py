@@ -210,7 +210,6 @@ class Trade(models.Model):
                 fields=["customer"],
                 condition=Q(status=Status.PLACED, queued_at__isnull=False),
             ),
-            models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
             # Only rejected trades: the back office filters all trades ever placed by reason.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
             # For trades.search. Only final trades, so that each trade is inserted once, when it ends.
