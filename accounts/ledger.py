@@ -20,7 +20,6 @@ from accounts.account import Account, Shares
 from accounts.good_faith import mark_purchases, record_violations
 from accounts.lot_history import build_lots
 from accounts.lots import WRITE_LOTS, LotChanges, changes_of
-from accounts.models import Balance
 from accounts.settlement import Cash, in_force, unsettled_sales_of
 from web.writes import Writes
 
@@ -161,21 +160,20 @@ def open_books(customer_ids: Iterable[int]) -> Books:
 
     Ignores customers that don't exist. Waits for other holders of the lock, up to the database's lock_timeout.
     """
-    rows = (
-        Balance.objects.select_for_update(of=("self",), no_key=True)
-        .filter(customer_id__any_of=customer_ids)
-        .order_by("customer_id")
-    )
-    return Books(
-        Account(customer_id, amount, held, lot_method=lot_method, settled_cash_until=until)
-        for customer_id, amount, held, lot_method, until in rows.values_list(
-            "customer_id", "amount", "held", "lot_method", "settled_cash_until"
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_BALANCES, [list(customer_ids)])
+        return Books(
+            Account(customer_id, amount, held, lot_method=lot_method, settled_cash_until=until)
+            for customer_id, amount, held, lot_method, until in cursor.fetchall()
         )
-    )
 
 
 # Sets are passed as arrays, so there is one statement and one plan, however many rows. The ORM's bulk_update would
 # write a CASE with a branch for every row and column, which costs both sides more than the rest of a turn.
+LOCK_BALANCES = """
+    SELECT customer_id, amount, held, lot_method, settled_cash_until FROM accounts_balance
+    WHERE customer_id = ANY (%s::bigint[]) ORDER BY customer_id FOR NO KEY UPDATE
+"""
 READ_SHARES = """
     SELECT customer_id, ticker, quantity, held, cost
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)

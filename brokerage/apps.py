@@ -1,22 +1,18 @@
 """Set-up that is done once, when Django starts."""
 
 from django.apps import AppConfig
-from django.db.models import Field, ForeignObject
 
 
 class BrokerageConfig(AppConfig):
     name = "brokerage"
 
     def ready(self) -> None:
-        """Register the lookup `any_of` and the checks, and make Celery read its settings.
+        """Register the checks, and make Celery read its settings.
 
         Celery reads its settings at their first use. If several threads used them first at the same time, all but one
         would publish with Celery's defaults.
         """
         from brokerage import checks  # noqa: F401 - registers them
         from brokerage.celery import app
-        from brokerage.database.lookups import AnyOf
 
-        Field.register_lookup(AnyOf)
-        ForeignObject.register_lookup(AnyOf)
         app.conf.broker_url  # noqa: B018

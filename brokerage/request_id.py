@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from uuid import uuid4
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from uuid_utils import uuid4
 
 HEADER = "X-Request-ID"
 PLAIN = re.compile(r"[A-Za-z0-9-]{8,64}")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import structlog
+from uuid_utils import uuid4
 
 from exchange import calls, gateway
 from exchange.messages import Order, Refusal, Unknown
