@@ -54,7 +54,7 @@ def test_a_turn_compares_no_customer_with_all_trades_in_flight(alice: Customer) 
     for customer in (*in_flight, *in_line):
         place_trade(customer.id, "AAPL", "BUY", 1)
     claim(*in_flight)
-    passed_over: list[int] = []
+    passed_over: list[float] = []
 
     def explain(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
         ((plans,),) = execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters, many, context).fetchall()
