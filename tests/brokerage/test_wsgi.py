@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -169,3 +171,33 @@ def test_both_stacks_give_programs_the_same_responses(exchange: StandInExchange,
     placed = [call(stack, "POST", "/api/v1/trades", order, authorization=authorization) for stack in (people, programs)]
     assert [status for status, _, _ in placed] == ["201 Created"] * 2
     assert placed[0][1].keys() == placed[1][1].keys()
+
+
+IMPORT_AND_ASK = """
+import io, json, sys
+from brokerage.wsgi import application
+before = set(sys.modules)
+statuses = []
+for method, path in (
+    ("GET", "/api/v1/balance"), ("GET", "/api/v1/nothing"), ("GET", "/alpaca/v2/account"), ("POST", "/api/v1/tokens"),
+    ("POST", "/exchange/callbacks"), ("GET", "/nowhere"), ("GET", "/account/login/"), ("GET", "/healthz"),
+):
+    environ = {
+        "REQUEST_METHOD": method, "PATH_INFO": path, "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80",
+        "REMOTE_ADDR": "127.0.0.1", "wsgi.input": io.BytesIO(b"{}"), "wsgi.url_scheme": "http", "CONTENT_LENGTH": "2",
+        "CONTENT_TYPE": "application/json",
+    }
+    application(environ, lambda status, headers: statuses.append(int(status[:3])))
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(json.dumps([statuses, sorted(new)]))
+"""
+
+
+@pytest.mark.process
+def test_a_refusal_imports_nothing_big() -> None:
+    """An import holds up every other request of its process."""
+    ran = subprocess.run([sys.executable, "-c", IMPORT_AND_ASK], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    statuses, new = json.loads(ran.stdout.splitlines()[-1])
+    assert statuses == [401, 404, 401, 400, 401, 404, 200, 200]
+    assert not {"zxcvbn", "rest_framework", "allauth", "brokerage", "trades", "webhooks", "alpaca_api"} & set(new)
