@@ -54,7 +54,12 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-NO_FSYNC = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "512MB"}
+THROWAWAY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "512MB",
+    "autovacuum_analyze_threshold": "2000000000",  # a test's plans must not depend on when autovacuum was there last
+}
 """For data that is thrown away."""
 INITDB = [
     f"--username={ADMIN}",
@@ -142,7 +147,7 @@ class PostgreSQL:
         """Return the specification of the server's process."""
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self._socket_folder()}
         if not self.fsync:
-            settings |= NO_FSYNC
+            settings |= THROWAWAY
         command = [str(binaries() / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
