@@ -252,10 +252,6 @@ ATTEMPTS = [
     ("entitlements_stay", "DELETE FROM trades_entitlement"),
     ("trades_entitlement_action_id_fk", ENTITLEMENT.format("gen_random_uuid(), %(alice)s")),
     ("trades_entitlement_customer_id_fk", ENTITLEMENT.format("%(action)s, 0")),
-    (
-        "trades_trademail_customer_id_fk",
-        "INSERT INTO trades_trademail (customer_id, xact, first, last, due_at) VALUES (0, 1, 1, 1, now())",
-    ),
 ]
 
 
