@@ -239,14 +239,16 @@ STORE = """
 def _refresh_in_background() -> None:
     """Refresh this process's own prices in a background thread, while there is no shared cache."""
     newest = max((read_at for read_at, _ in _quotes.values()), default=0.0)
-    if time.time() - newest < REFRESH_SECONDS or _away.is_active or not _reading.acquire(blocking=False):
+    if time.time() - newest < REFRESH_SECONDS or _away.is_active:
+        return
+    tickers = sorted(market.listed())  # here, because the thread has no connection to the database
+    if not _reading.acquire(blocking=False):
         return
 
     def read() -> None:
         try:
-            _read(sorted(market.listed()))
+            _read(tickers)
         finally:
-            connection.close()
             _reading.release()
 
     threading.Thread(target=read, name="prices", daemon=True).start()
