@@ -12,9 +12,9 @@ import pytest
 from django.test import Client
 
 from accounts import tokens
-from benchmarks.database import Database
-from benchmarks.population import Population, loading, populate
+from benchmarks.population import Population
 from feed import reader
+from tests.benchmarks.conftest import CUSTOMERS
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
 from tests.people import report_body
@@ -25,7 +25,6 @@ from trades.search import TradeFilter, find_trades
 from trades.sweep import ask_exchange, ring_for_waiting
 from trades.turn import settle_and_claim
 
-CUSTOMERS, TRADES_EACH = 5_000, 20
 CUSTOMERS_A_STEP = (1, 40)
 GROWING_TABLES = {
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_position", "accounts_posting"),
@@ -42,32 +41,6 @@ pytestmark = [pytest.mark.big, pytest.mark.django_db]
 @pytest.fixture(autouse=True)
 def _listing(exchange: StandInExchange) -> None:
     """Provide the list of stocks."""
-
-
-@pytest.fixture(scope="module")
-def past_trades(administrator: Database) -> Population:
-    """Load 100,000 final trades, 200,000 postings, 300,000 status changes and some open trades; update statistics."""
-    population = populate(administrator.connection, CUSTOMERS, TRADES_EACH)
-    with loading(administrator.connection):
-        administrator.connection.execute(
-            OPEN_TRADES, {"first": population.first_id, "customers": CUSTOMERS, "each": TRADES_EACH}
-        )
-    administrator.vacuum_and_checkpoint()
-    return population
-
-
-# Of every four customers, one has a trade in line and one has a trade in flight, neither of which is due yet.
-OPEN_TRADES = """
-    INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, reason_code,
-                              max_price, claimed_at, expires_at, ask_at)
-    SELECT uuidv7(), %(first)s + n, %(each)s + 1, 'AAPL', 'BUY', 1, placed, CASE n %% 4 WHEN 1 THEN 'PLACED'
-           ELSE 'IN PROGRESS' END, '', max_price, later, later, later
-    FROM (
-        SELECT n, now() + interval '1 hour' AS placed, CASE n %% 4 WHEN 3 THEN 1000 END AS max_price,
-               CASE n %% 4 WHEN 3 THEN now() + interval '1 hour' END AS later
-        FROM generate_series(1, %(customers)s - 1, 2) AS n
-    ) AS open_trades
-"""
 
 
 @pytest.fixture(params=CUSTOMERS_A_STEP)
