@@ -7,8 +7,10 @@ an index, and the step must use the indexes that exist for it.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from accounts import tokens
@@ -18,6 +20,7 @@ from tests.benchmarks.conftest import CUSTOMERS
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
 from tests.people import report_body
+from trades import queries
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
@@ -171,6 +174,27 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
         lambda: reader.read(cursors, reader.latest_cursor(), 20),
         *("feed_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
     )
+
+
+def test_a_turn_compares_no_customer_with_all_trades_in_flight(past_trades: Population) -> None:
+    customer_ids = [past_trades.first_id + number for number in range(80)]
+    passed_over: list[float] = []
+
+    def explain(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+        ((plans,),) = execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters, many, context).fetchall()
+        passed_over.append(rows_passed_over(plans[0]["Plan"]))
+        return execute(statement, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        work = queries.read_work(customer_ids, 4)
+    assert len(work.placed) == len(customer_ids) / 4
+    assert max(passed_over) <= 2 * len(customer_ids), passed_over
+
+
+def rows_passed_over(node: dict[str, Any]) -> float:
+    """Return how many rows a plan compared or read without a match."""
+    own = node.get("Rows Removed by Join Filter", 0) + node.get("Rows Removed by Filter", 0)
+    return float(own * node["Actual Loops"] + sum(map(rows_passed_over, node.get("Plans", ()))))
 
 
 def test_a_sequential_scan_is_detected(past_trades: Population) -> None:
