@@ -70,7 +70,7 @@ class Plan:
                     f"{process.name} and {other} would both listen on {process.port}: set another {variable}."
                 )
             taken[process.port] = process.name
-            if not ports.is_free(process.port):
+            if not ports.is_free_soon(process.port):
                 raise UserError(
                     f"Port {process.port} (for {process.name}) is in use by another program: stop it, or set "
                     f"{variable} to another port."

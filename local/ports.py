@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20_000, 32_000)
 """Below the ports that Linux and macOS use for outgoing connections, which could take a server's port while it
 restarts."""
+RELEASE_SECONDS_MAX = 2.0
+"""A process that was killed holds its ports until it has ended, when its name and environment can't be read anymore."""
 
 
 def host_of(bind: str) -> str:
@@ -31,6 +34,16 @@ def is_free(port: int) -> bool:
             probe.listen(1)
         except OSError:
             return False
+    return True
+
+
+def is_free_soon(port: int) -> bool:
+    """Return whether a server can listen on this port within RELEASE_SECONDS_MAX."""
+    deadline = time.monotonic() + RELEASE_SECONDS_MAX
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
     return True
 
 
