@@ -1,4 +1,4 @@
-"""What a million trades a day cost, by the benchmark's own figures: cores, memory and disk.
+"""The cost of a million trades a day in cores, memory and disk, computed from the benchmark's own figures.
 
 A trading day and its peak are those of `benchmarks.shards`. Machines are to be half used at the peak.
 """

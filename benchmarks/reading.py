@@ -23,7 +23,7 @@ STACK_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class ReadOrder:
-    """What to read. Times are in seconds; `start_at` is in epoch seconds.
+    """A list of pages to read, and who reads them. Times are in seconds; `start_at` is in epoch seconds.
 
     `readers` has the headers of each reader's requests, and `pages` a title and a path each.
     """

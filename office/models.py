@@ -304,7 +304,7 @@ class Proof(models.Model):
 
     @property
     def extent(self) -> str:
-        """What was examined, in words."""
+        """How much was examined, in words."""
         return "everything" if self.is_full else "changes"
 
 

@@ -1,9 +1,9 @@
-"""What changed in the books since an earlier proof, and the part of each table that these changes can have affected.
+"""Finds the changes to the books since an earlier proof, and the rows that they can have affected.
 
 PostgreSQL keeps with each row the number of the transaction that wrote it (`xmin`). A proof leaves a mark: the oldest
-transaction that had not ended when it looked. All that earlier transactions wrote, the proof saw. So a row has changed
-since if its number is the mark's or a later one, however late its transaction commits, and whether or not triggers were
-on. The next proof reads each table once, without joins or sorting, to find these rows.
+transaction that had not ended when it looked. The proof saw everything that earlier transactions wrote. So a row has
+changed since then if its number is the mark's or a later one, however late its transaction commits, and whether or not
+triggers were on. The next proof reads each table once, without joins or sorting, to find these rows.
 
 A deleted row leaves nothing. So the mark also says how many rows each table had, and how many of them were final: such
 rows never change again. And amounts that must agree, such as shares in positions and shares in lots, are added up over
@@ -84,7 +84,7 @@ BOOKS_TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a proof saw.
+    """The mark that a proof leaves, from which the next one finds the changes.
 
     Attributes:
         transaction: The oldest transaction that had not ended.
@@ -106,10 +106,10 @@ class Mark:
 
 @dataclass(slots=True)
 class Changes:
-    """What changed since a mark, and the mark that a proof of it leaves.
+    """The changes since a mark, and the new mark that a proof of them leaves.
 
     Attributes:
-        mark: What is seen now.
+        mark: The new mark.
         everything: Why all rows must be examined, in a few words; empty: only those that changes can have affected.
         customers: The customers with changed rows.
         cause: The oldest trade or transfer with changed rows.

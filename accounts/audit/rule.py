@@ -1,4 +1,4 @@
-"""What a rule of the audit is, and which rows decide whether it holds."""
+"""The definition of an audit rule, and of the rows that decide whether it holds."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What customers see of a stock that the exchange no longer lists."""
+"""The pages show a stock that the exchange no longer lists at its last known price."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta

@@ -114,7 +114,7 @@ def _record() -> Iterator[Report]:
 
 @dataclass
 class Logged:
-    """What customers were told, according to the logs."""
+    """The trades and transfers that the logs say customers were told about."""
 
     placed: dict[UUID, int] = field(default_factory=dict)  # trade -> its customer
     ended: dict[UUID, str] = field(default_factory=dict)  # trade -> FILLED or REJECTED
