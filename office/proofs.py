@@ -27,7 +27,7 @@ def prove(asked_by: str = "", only_changes: bool = False) -> Proof:
 
 
 def prove_and_show(asked_by: str = "", only_changes: bool = False) -> tuple[Proof, Audit]:
-    """Do the same, and also return the audit with all that it found."""
+    """Prove the books as `prove` does, and also return the audit with everything that it found."""
     earlier = last_without_violations()
     began = time.monotonic()
     audit = audit_books(mark_of(earlier), only_changes)
@@ -71,7 +71,7 @@ def last_without_violations() -> Proof | None:
 
 
 def mark_of(proof: Proof | None) -> Mark | None:
-    """Return what a proof saw."""
+    """Return the mark that a proof left; None: it left none."""
     return Mark(**proof.mark) if proof and proof.mark else None
 
 
