@@ -1,6 +1,7 @@
 """`manage.py audit_books`: its output and its exit code."""
 
 import json
+import re
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -14,7 +15,7 @@ from accounts.funding import deposit
 from accounts.models import Balance, Customer
 from office.models import Proof
 from tests.trades.test_audit import books
-from trades.audit import TRADES
+from trades.audit import TRADES, audit_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,3 +122,25 @@ def test_audit_statements_have_no_time_limit() -> None:
         cursor.execute("SELECT pg_sleep(0.5)")
     with pytest.raises(OperationalError), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.5)")
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_full_proof_compares_no_rows_in_pairs() -> None:
+    """Its time must not grow with the square of the rows, whatever the statistics say about them."""
+    in_pairs: list[str] = []
+
+    def explain(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+        if " AS found " in statement:
+            ((plans,),) = execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters, many, context).fetchall()
+            in_pairs.extend([statement] if compares_in_pairs(plans[0]["Plan"]) else [])
+        return execute(statement, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        assert audit_books().findings.counts
+    assert in_pairs == []
+
+
+def compares_in_pairs(node: dict[str, Any]) -> bool:
+    """Whether a plan looks for equal columns by comparing each row of one side with each of the other."""
+    own = node["Node Type"] == "Nested Loop" and re.search(r"\.\w+ = \w+\.", node.get("Join Filter", ""))
+    return bool(own) or any(map(compares_in_pairs, node.get("Plans", ())))
