@@ -91,7 +91,7 @@ DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeou
 
 # Only one of the workers that serve a lane consumes at a time. When it is gone, the broker activates the next one.
 RING_OF_WORKERS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-# Producers and consumers notice within 2 s that a node has vanished, and try the next one.
+# Workers notice within 2 s that a node has vanished, and try the next one (doors: trades/rabbitmq.py).
 RABBITMQ_TRANSPORT = {
     "read_timeout": 5,
     "write_timeout": 2,

@@ -7,6 +7,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 
+from trades.rabbitmq import publisher
 from web import valkey
 from web.backoff import Backoff
 
@@ -37,6 +38,9 @@ def publish(task: str, queue: str, **arguments: Any) -> None:
     Raises:
         Exception: The broker failed; clients raise all kinds of errors.
     """
+    if settings.BROKER_IS_RABBITMQ:
+        publisher().send(task, queue, arguments)
+        return
     try:
         _send(task, queue, arguments)
     except redis.ReadOnlyError:  # pooled connections to a primary that has become a replica
@@ -46,18 +50,11 @@ def publish(task: str, queue: str, **arguments: Any) -> None:
 
 
 def _send(task: str, queue: str, arguments: dict[str, Any]) -> None:
-    # The first try may find that RabbitMQ has closed the connection; each further try connects to the next node.
-    tries = len(settings.BROKER_URLS)
-    current_app.send_task(
-        task,
-        kwargs=arguments,
-        queue=queue,
-        retry=settings.BROKER_IS_RABBITMQ,
-        retry_policy={"max_retries": tries, "interval_start": 0, "interval_step": 0, "interval_max": 0},
-    )
+    current_app.send_task(task, kwargs=arguments, queue=queue, retry=False)
 
 
 def forget_broker() -> None:
     """Drop the connections and the back-off, so that a forked process opens its own connections."""
     _connect.cache_clear()
+    publisher.cache_clear()
     broker_backoff.stop()
