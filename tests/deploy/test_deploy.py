@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import psycopg
 import pytest
@@ -31,12 +33,33 @@ from tests.settings import POSTGRESQL_DIR
 DEPLOY: Path = settings.BASE_DIR / "deploy"
 PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
 KINDS = ("web", "lanes", "sweep", "stream")
-OPERATORS = {"postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1", "kustomize.config.k8s.io/v1beta1"}
-"""The APIs of operators, whose schemas Kubernetes does not have."""
+OPERATORS = {
+    "postgresql.cnpg.io/v1": "cloudnative-pg/cluster.json",
+    "rabbitmq.com/v1beta1": "rabbitmq-cluster-operator/rabbitmqcluster.json",
+}
+"""The APIs of operators, whose schemas Kubernetes does not have -> the schema, in tests/deploy/operators."""
 
 
 def documents(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return [(path, item) for path in sorted(folder.glob("*.yaml")) for item in yaml.safe_load_all(path.read_text())]
+
+
+def operator_schema(api: str) -> dict[str, Any]:
+    """Return the schema of an operator's resource, in which unknown fields are an error."""
+    schema = json.loads((Path(__file__).parent / "operators" / OPERATORS[api]).read_text())
+    _refuse_unknown_fields(schema)
+    return schema
+
+
+def _refuse_unknown_fields(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+        for part in schema.values():
+            _refuse_unknown_fields(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _refuse_unknown_fields(part)
 
 
 def settings_of(text: str) -> set[str]:
@@ -87,9 +110,21 @@ def test_units_are_valid_and_sandboxed(unit: Path) -> None:
     ids=lambda value: value.name if isinstance(value, Path) else "",
 )
 def test_manifests_match_kubernetes_schemas(path: Path, document: dict[str, Any]) -> None:
-    assert document["metadata"]["name"] if document["kind"] != "Kustomization" else document["resources"]
-    if document["apiVersion"] not in OPERATORS:
+    if document["kind"] == "Kustomization":  # kustomize's own format; the next test reads it
+        return
+    assert document["metadata"]["name"]
+    if (api := document["apiVersion"]) in OPERATORS:
+        jsonschema.validate(document, operator_schema(api), jsonschema.Draft202012Validator)
+    else:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("api", OPERATORS)
+def test_schemas_of_operators_refuse_unknown_fields_and_wrong_types(api: str) -> None:
+    (manifest,) = [item for _, item in documents(DEPLOY / "kubernetes") if item["apiVersion"] == api]
+    for broken in ({"replicass": 3}, {"affinity": "required"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**manifest, "spec": manifest["spec"] | broken}, operator_schema(api))
 
 
 def test_the_kustomization_names_every_manifest() -> None:
