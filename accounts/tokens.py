@@ -1,6 +1,7 @@
 """Tokens, with which programs authenticate. They are long and random, shown once, and stored as hashes."""
 
 import json
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from accounts.models import Customer, Token
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
 LAST_USED_SECONDS = 300  # the precision of `last_used_at`
+REMEMBERED_MAX = 10_000  # grants that one process remembers; beyond that, it forgets all of them
 # Sent with `customer_id`, `reason`, and `token_id` if only one token ends. A receiver returns how many it ended.
 end_webhooks = Signal()
 
@@ -43,6 +45,27 @@ class Issued:
     token: str
     key_id: str
     secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedGrant:
+    """A grant as this process found it up to LAST_USED_SECONDS ago. It may have ended or changed since."""
+
+    id: UUID
+    customer_id: int
+    scopes: list[str]
+    allowed_addresses: list[str] | None
+    own_reads_a_minute: int | None
+    own_orders_a_minute: int | None
+    version: str
+
+    @property
+    def customer(self) -> Customer:
+        """The customer, read from the database."""
+        return Customer.objects.get(pk=self.customer_id)
+
+
+_remembered: dict[str, tuple[float, RememberedGrant]] = {}
 
 
 def issue(
@@ -118,6 +141,41 @@ def find_pair(key_id: str, secret_key: str) -> Token | None:
     return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
 
 
+def remember(token: str, grant: Token) -> None:
+    """Remember a grant that was just found, until its use must be recorded again."""
+    if not grant.use_is_noted:
+        return  # recording the use changes the version
+    if len(_remembered) >= REMEMBERED_MAX:
+        _remembered.clear()
+    ends_at = time.monotonic() + min(grant.noted_seconds, LAST_USED_SECONDS)
+    _remembered[_hash(token)] = (
+        ends_at,
+        RememberedGrant(
+            grant.id,
+            grant.customer_id,
+            grant.scopes,
+            grant.allowed_addresses,
+            grant.own_reads_a_minute,
+            grant.own_orders_a_minute,
+            grant.version,
+        ),
+    )
+
+
+def recall(token: str) -> RememberedGrant | None:
+    """Return the grant of a bearer token from memory, if this process remembers it.
+
+    Only a statement with the condition `unchanged` can tell whether it is still valid.
+    """
+    ends_at, grant = _remembered.get(_hash(token), (0.0, None))
+    return grant if time.monotonic() < ends_at else None
+
+
+def forget(token: str) -> None:
+    """Forget the grant of a bearer token, so that it is looked up the next time."""
+    _remembered.pop(_hash(token), None)
+
+
 def end(customer_id: int, token_id: UUID) -> bool:
     """Revoke a token of a customer, with its webhooks; return whether there was one. Idempotent."""
     with transaction.atomic(durable=True):
@@ -155,13 +213,13 @@ def note_use(grant: Token, address: str = "") -> None:
 
 def _find(column: str, value: str) -> Token | None:
     with connection.cursor() as cursor:
-        cursor.execute(FIND.format(seconds=LAST_USED_SECONDS, column=column), [value])
+        cursor.execute(FIND.format(seconds=LAST_USED_SECONDS, column=column, value="%s"), [value])
         row = cursor.fetchone()
     if row is None:
         return None
-    *own, use_is_noted, reads_a_minute, orders_a_minute = row
+    *own, noted_seconds, reads_a_minute, orders_a_minute, version = row
     grant = Token.from_db(connection.alias, FOUND, own)
-    grant.scopes, grant.use_is_noted = json.loads(grant.scopes), use_is_noted
+    grant.scopes, grant.noted_seconds, grant.version = json.loads(grant.scopes), noted_seconds, version
     grant.allowed_addresses = json.loads(grant.allowed_addresses) if grant.allowed_addresses else None
     grant.own_reads_a_minute, grant.own_orders_a_minute = reads_a_minute, orders_a_minute
     return grant
@@ -171,13 +229,18 @@ def _find(column: str, value: str) -> Token | None:
 FOUND = ("id", "customer_id", "secret_hash", "scopes", "allowed_addresses")
 # Every API request begins with this statement. A queryset would take longer to build than to run.
 # It also reads the customer's own limits, for `web.rate_limits`.
-FIND = """
-    SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
-           coalesce(token.last_used_at > now() - make_interval(secs => {seconds}), false),
-           own.reads_a_minute, own.orders_a_minute
+VALID = """
     FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
-    WHERE token.{column} = %s AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
+    WHERE token.{column} = {value} AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
+"""
+# Each change of a row gives it another xmin, so this differs after any change of the token or of the customer's limits.
+VERSION = "concat(token.xmin, ' ', own.xmin)"
+FIND = f"""
+    SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
+           coalesce(extract(epoch FROM token.last_used_at - now()) + {{seconds}}, 0)::float8,
+           own.reads_a_minute, own.orders_a_minute, {VERSION}
+    {VALID}
 """
 # A program that rarely places a trade pays for this each time, so it must be cheap. The statement is its own
 # transaction, and turns off the wait for the disk only for itself.
@@ -186,6 +249,11 @@ NOTE_USE = """
     UPDATE accounts_token SET last_used_at = statement_timestamp(), last_used_address = %s::inet FROM lazily
     WHERE id = %s
 """
+
+
+def unchanged(grant_id: str, version: str) -> str:
+    """Return an SQL condition that a remembered grant is valid and unchanged, given SQL for its id and its version."""
+    return f"EXISTS (SELECT {VALID.format(column='id', value=grant_id)} AND {VERSION} = {version})"
 
 
 def _known_address(text: str) -> str | None:

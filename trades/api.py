@@ -19,6 +19,7 @@ from trades.place import QUANTITY_MAX, place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import (
     CustomerView,
+    LateConfirmedView,
     PageQuery,
     StrictSerializer,
     TextField,
@@ -147,7 +148,7 @@ class ExchangeUnavailable(exceptions.APIException):
     default_detail = "The exchange is not responding. Try again in a moment."
 
 
-class TradesView(CustomerView):
+class TradesView(LateConfirmedView):
     """A customer's trades."""
 
     scope = Token.Scope.TRADE
@@ -170,6 +171,7 @@ class TradesView(CustomerView):
             data["quantity"],
             key,
             when_closed=data["whenClosed"],
+            access=self.access,
         )
         return created(trade_data(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 

@@ -9,6 +9,7 @@ from trades import checks, transitions
 from trades.lane import ring_on_commit
 from trades.models import Trade, WhenClosed
 from trades.transitions import Placing
+from web.access import Access
 from web.batching import Batcher
 
 QUANTITY_MAX = 1_000_000  # shares in one trade
@@ -29,6 +30,7 @@ def place_trade(
     by: str = "api",
     when_closed: str = WhenClosed.REJECT,
     time_in_force: str | None = None,
+    access: Access | None = None,
 ) -> tuple[Trade, bool]:
     """Record a market order as a PLACED trade at the end of the customer's line.
 
@@ -46,6 +48,7 @@ def place_trade(
         by: The door, for the trade's history.
         when_closed: What to do with it if its turn comes while the market is closed.
         time_in_force: What the client sent, to be shown again. It has no effect.
+        access: The access of the request, if it must be confirmed.
 
     Returns:
         The trade, and whether it had been placed before.
@@ -57,14 +60,14 @@ def place_trade(
     """
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     trade.when_closed, trade.time_in_force = when_closed, time_in_force
-    return place(trade, by)
+    return place(trade, by, access)
 
 
-def place(trade: Trade, by: str) -> tuple[Trade, bool]:
+def place(trade: Trade, by: str, access: Access | None = None) -> tuple[Trade, bool]:
     """Do what `place_trade` does, for an unsaved Trade."""
     if before := find_replayed(trade):
         return before, True
-    return insert_or_find(check_order(trade, by), checks.orders_a_minute_max(trade.customer_id))
+    return insert_or_find(check_order(trade, by)._replace(access=access), checks.orders_a_minute_max(trade.customer_id))
 
 
 def check_order(trade: Trade, by: str, queued_ahead: int = 0) -> Placing:
@@ -129,13 +132,14 @@ def are_same_terms(first: Trade, second: Trade) -> bool:
 
 def _insert(placing: Placing, rate: int | None) -> None:
     """Insert one trade, if possible in one statement with others that arrive at the same moment."""
-    if rate is not None:  # only a transaction of its own can enforce it
+    # Only a transaction of its own can enforce a rate, and the caller's must not contain other customers' trades.
+    if rate is None and (insert_set([placing])[0] if connection.in_atomic_block else insert_batched(placing)):
+        return
+    if placing.access is None:
         insert_alone([placing], rate)
-    elif connection.in_atomic_block:  # the caller's transaction must not contain other customers' trades
-        if not insert_set([placing])[0]:
-            insert_alone([placing], None)
-    elif not insert_batched(placing):
-        insert_alone([placing], None)
+    else:
+        placing.access.confirm()
+        _insert(placing._replace(access=None), rate)
 
 
 def insert_set(placings: Sequence[Placing]) -> list[bool]:
@@ -157,7 +161,7 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
             raise
         log.warning("placing a set failed; placing each trade alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)
-    ring_on_commit({trade.customer_id for trade, _, is_queued in placings if trade.sequence and not is_queued})
+    ring_on_commit({trade.customer_id for trade, _, is_queued, _ in placings if trade.sequence and not is_queued})
     return inserted
 
 

@@ -20,7 +20,9 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
+from accounts import tokens
 from trades.models import Outcome, Report, Status, Trade
+from web.access import Access
 from web.writes import Writes
 
 log = structlog.get_logger()
@@ -31,11 +33,15 @@ class ChangedElsewhere(Exception):
 
 
 class Placing(NamedTuple):
-    """A trade to insert, the door that it came through, and whether it must wait for the opening."""
+    """A trade to insert, the door that it came through, and whether it must wait for the opening.
+
+    With `access`, the trade is inserted only if that is still as it is remembered, which this confirms.
+    """
 
     trade: Trade
     by: str
     is_queued: bool = False
+    access: Access | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class Verdict:
 def insert_trades(placings: Sequence[Placing]) -> list[bool]:
     """Insert PLACED trades with their history, and set each one's `sequence` and `placed_at`.
 
-    A trade is not inserted if its customer has no counter yet, or if another transaction has locked the customer or is
-    placing for the customer.
+    A trade is not inserted if its customer has no counter yet, if another transaction has locked the customer or is
+    placing for the customer, or if the access with which it is placed has ended or changed.
 
     Returns:
         For each trade, whether it was inserted.
@@ -88,13 +94,17 @@ def insert_trades(placings: Sequence[Placing]) -> list[bool]:
                 [placing.trade.time_in_force for placing in placings],
                 [placing.is_queued for placing in placings],
                 [placing.by for placing in placings],
+                [placing.access and placing.access.grant_id for placing in placings],
+                [placing.access and placing.access.version for placing in placings],
             ],
         )
         inserted = {trade_id: (sequence, placed_at) for trade_id, sequence, placed_at in cursor.fetchall()}
-    for trade, _, is_queued in placings:
+    for trade, _, is_queued, access in placings:
         if trade.id in inserted:
             trade.sequence, trade.placed_at = inserted[trade.id]
             trade.queued_at = trade.placed_at if is_queued else None
+            if access is not None:
+                access.is_confirmed = True
     return [placing.trade.id in inserted for placing in placings]
 
 
@@ -245,13 +255,15 @@ def _log_on_commit(event: str, trades: Sequence[Trade], by: str) -> None:
 # are skipped, so that no customer's order waits for another's. A customer's `placed_at` strictly increases, whatever
 # the clock does, so that a list can be continued after a time. Counters store `xact` for the order of the feed: a
 # transaction gets its id with its first lock, and may get its next lock after a transaction with a higher id.
-INSERT_TRADES = """
+INSERT_TRADES = f"""
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
                count(*) OVER (PARTITION BY customer_id) AS number
         FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-                    %s::bool[], %s::text[]) WITH ORDINALITY
-            AS new (id, customer_id, ticker, type, quantity, key, when_closed, time_in_force, is_queued, by, place)
+                    %s::bool[], %s::text[], %s::uuid[], %s::text[]) WITH ORDINALITY
+            AS new (id, customer_id, ticker, type, quantity, key, when_closed, time_in_force, is_queued, by,
+                    grant_id, version, place)
+        WHERE grant_id IS NULL OR {tokens.unchanged("new.grant_id", "new.version")}
     ), free AS (
         SELECT c.customer_id FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id
         WHERE c.customer_id IN (SELECT customer_id FROM new)

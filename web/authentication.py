@@ -1,7 +1,8 @@
 """Token authentication: find the customer behind a REST call, and check that the token's scopes allow the call.
 
 The tokens themselves belong to an app. The setting `TOKEN_STORE` names its module, which has `find(token)`,
-`find_pair(key_id, secret_key)`, `note_use(grant, address)` and `valid_of(grant_ids)`.
+`find_pair(key_id, secret_key)`, `remember(token, grant)`, `recall(token)`, `forget(token)`,
+`note_use(grant, address)` and `valid_of(grant_ids)`.
 """
 
 from collections.abc import Iterable
@@ -36,6 +37,7 @@ class Grant(Protocol):
     allowed_addresses: list[str] | None
     own_reads_a_minute: int | None
     own_orders_a_minute: int | None
+    version: str
 
 
 @cache
@@ -80,10 +82,15 @@ def grant_of_pair(key_id: str, secret_key: str, address: str) -> Grant | None:
 
 def _used(grant: Grant | None, address: str) -> Grant | None:
     if grant is not None:
-        if grant.allowed_addresses and not is_within(address, grant.allowed_addresses):
+        if not may_use(grant, address):
             raise AddressNotAllowed
         token_store().note_use(grant, address)
     return grant
+
+
+def may_use(grant: Grant, address: str) -> bool:
+    """Return whether a grant may be used from this address."""
+    return not grant.allowed_addresses or is_within(address, grant.allowed_addresses)
 
 
 def is_within(address: str, networks: Iterable[str]) -> bool:
@@ -117,6 +124,33 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+class RememberedTokenAuthentication(TokenAuthentication):
+    """Authenticate like `TokenAuthentication`, but from memory if the request changes something and memory allows it.
+
+    Only for views that confirm the access afterwards: see `web.drf.LateConfirmedView`.
+    """
+
+    is_from_memory = False
+
+    def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
+        token = bearer_token(get_authorization_header(request))
+        if not token or request.method in SAFE_METHODS:
+            return super().authenticate(request)
+        grant = token_store().recall(token)
+        if grant is not None and may_use(grant, client_address(request)):
+            self.is_from_memory = True
+            return SimpleLazyObject(lambda: grant.customer), grant
+        return self.look_up(request, token)
+
+    def look_up(self, request: Request, token: str) -> tuple[Any, Grant] | None:
+        """Authenticate by the database, and remember the grant as it is now."""
+        token_store().forget(token)
+        found = super().authenticate(request)
+        if found is not None:
+            token_store().remember(token, found[1])
+        return found
 
 
 class KeyPairAuthentication(BaseAuthentication):

@@ -4,14 +4,17 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
+from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
+from rest_framework.authentication import get_authorization_header
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -19,7 +22,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from web.authentication import SAFE_METHODS, AddressNotAllowed, Grant, HasScope, TokenAuthentication
+from web.access import Access
+from web.authentication import (
+    SAFE_METHODS,
+    AddressNotAllowed,
+    Grant,
+    HasScope,
+    RememberedTokenAuthentication,
+    TokenAuthentication,
+    bearer_token,
+)
 from web.client_address import client_address
 from web.rate_limits import Allowance, count, count_stranger
 
@@ -36,6 +48,7 @@ class BearerToken(OpenApiAuthenticationExtension):
     """Describe bearer tokens in the OpenAPI schema."""
 
     target_class = "web.authentication.TokenAuthentication"
+    match_subclasses = True
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
@@ -118,17 +131,26 @@ class CustomerView(APIView):
             Throttled: The customer or the address has made too many requests.
             MethodNotAllowed: The endpoint does not support this method.
         """
-        try:
-            super().perform_authentication(request)
-        except (exceptions.AuthenticationFailed, AddressNotAllowed):
-            self._count(count_stranger(client_address(request)))
-            raise
+        with self._counting_strangers():
+            self.identify(request)
         if request.auth is not None:
             self._count(count(self.grant, is_read=request.method in SAFE_METHODS))
         else:
             self._count(count_stranger(client_address(request)))
         if request.method not in self.allowed_methods:  # before the scope is checked
             raise exceptions.MethodNotAllowed(str(request.method))
+
+    def identify(self, request: Request) -> None:
+        """Authenticate, and no more."""
+        super().perform_authentication(request)
+
+    @contextmanager
+    def _counting_strangers(self) -> Iterator[None]:
+        try:
+            yield
+        except (exceptions.AuthenticationFailed, AddressNotAllowed):
+            self._count(count_stranger(client_address(self.request)))
+            raise
 
     def count_as(self, number: int) -> None:
         """Count this request as several. The first is already counted; the rest are counted now.
@@ -176,6 +198,40 @@ class CustomerView(APIView):
         if request.auth is None:
             raise exceptions.NotAuthenticated("Send “Authorization: Bearer <token>”.")
         super().permission_denied(request, message, code)
+
+
+class LateConfirmedView(CustomerView):
+    """Base class of endpoints whose own statement confirms the caller's access, which saves a query before it.
+
+    If `access` is None, the token was looked up for this request. Otherwise the request began with a remembered grant,
+    and the endpoint hands `access` to the statement that does its work. An answer for which no statement has confirmed
+    it, such as a refusal, waits until the token is looked up. So a token still ends at once.
+    """
+
+    authentication_classes = (RememberedTokenAuthentication,)
+    access: Access | None = None
+
+    def identify(self, request: Request) -> None:
+        super().identify(request)
+        if getattr(request.successful_authenticator, "is_from_memory", False):
+            self.access = Access(self.grant.id, self.grant.version, self._confirm)
+
+    def _confirm(self) -> None:
+        self.access = None
+        with self._counting_strangers():
+            token = bearer_token(get_authorization_header(self.request)) or ""
+            found = RememberedTokenAuthentication().look_up(self.request, token)
+        self.request.user, self.request.auth = found  # type: ignore[misc] # not None, because there is a token
+        self.check_permissions(self.request)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Confirm the access if that has not been done. An error of the server needs none: it says nothing."""
+        if self.access and not self.access.is_confirmed and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            try:
+                self._confirm()
+            except Exception as refusal:  # noqa: BLE001 — it is answered like any other
+                response = self.handle_exception(refusal)
+        return super().finalize_response(request, response, *args, **kwargs)
 
 
 class StrictSerializer(serializers.Serializer[Any]):

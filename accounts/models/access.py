@@ -37,8 +37,10 @@ class Token(models.Model):
     last_used_address = models.GenericIPAddressField(null=True, editable=False)
     idempotency_key = models.CharField(max_length=128, null=True, editable=False)
 
-    # Set by accounts.tokens: whether its use was recorded recently, and the customer's own limits (Limits).
-    use_is_noted: bool = False
+    # Set by accounts.tokens: for how many more seconds its last use counts as recent, the version of what was read, and
+    # the customer's own limits (Limits).
+    noted_seconds: float = 0.0
+    version: str = ""
     own_reads_a_minute: int | None = None
     own_orders_a_minute: int | None = None
 
@@ -53,6 +55,11 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def use_is_noted(self) -> bool:
+        """Whether its use was recorded recently."""
+        return self.noted_seconds > 0
 
 
 class SignIn(models.Model):

@@ -27,6 +27,7 @@ from trades.report import store_reports
 from trades.search import TradeFilter, find_trades
 from trades.sweep import ask_exchange, ring_for_waiting
 from trades.turn import settle_and_claim
+from web.access import Access
 
 CUSTOMERS_A_STEP = (1, 40)
 GROWING_TABLES = {
@@ -84,6 +85,17 @@ def test_a_token_is_looked_up(past_trades: Population) -> None:
 
 def test_a_trade_is_placed(customer_ids: list[int]) -> None:
     check(lambda: place(customer_ids[:1]), "trades_tradecounter_pkey")
+
+
+def test_a_trade_is_placed_with_a_remembered_grant(past_trades: Population) -> None:
+    grant = tokens.find(past_trades.tokens(1)[0])
+    assert grant is not None
+    access = Access(grant.id, grant.version, confirm=lambda: None)
+    check(
+        lambda: place_trade(grant.customer_id, "AAPL", Type.BUY, 1, access=access),
+        *("accounts_token_pkey", "accounts_customer_pkey", "trades_tradecounter_pkey"),
+    )
+    assert access.is_confirmed
 
 
 def test_a_retry_is_found(customer_ids: list[int]) -> None:
