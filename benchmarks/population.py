@@ -300,8 +300,8 @@ HISTORY = [
         SELECT *, format('{{"amount":"%%s.0000","executedAt":"%%s","executionId":"%%s","price":"%%s.0000",'
                          '"quantity":%%s,"reason":null,"reasonCode":null,"status":"FILLED","stockTicker":"%%s",'
                          '"tradeId":"%%s","type":"BUY"}}',
-                         amount, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'past-' || n,
-                         %(price)s::int, %(shares)s::int, ticker, id) AS body
+                         amount, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                         md5('past-' || n)::uuid, %(price)s::int, %(shares)s::int, ticker, id) AS body
         FROM {EACH_TRADE}
     ) AS reported
     """,

@@ -1,8 +1,10 @@
 """The rows that the benchmark loads directly are those that real trades would have left: the audit passes."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -14,8 +16,12 @@ from benchmarks.database import Database
 from benchmarks.lots import STRIP
 from benchmarks.population import loading, populate
 from feed import reader
+from tests.people import report_body
 from trades.audit import audit_books
-from trades.models import Trade
+from trades.models import Report, Status, Trade, Type
+from trades.place import place_trade
+from trades.report import store_reports
+from trades.turn import settle_and_claim
 
 pytestmark = pytest.mark.big
 
@@ -56,6 +62,43 @@ def test_loaded_trades_pass_the_audit_and_keep_every_constraint(
     (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.latest_cursor(), 1000)
     trade_ids = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
     assert [event.trade.id for event in events if event.trade] == [trade_id for trade_id in trade_ids for _ in range(3)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("exchange")
+def test_loaded_rows_are_as_wide_as_those_of_real_trades(administrator: Database) -> None:
+    """Otherwise the benchmark would report another size on disk than real trades have."""
+    loaded = populate(administrator.connection, CUSTOMERS, 4)
+    widths = {table: width(table) for table in WITH_TRADES}
+    ids = [loaded.first_id + number for number in range(CUSTOMERS)]
+    for customer_id in ids:
+        place_trade(customer_id, "AAPL", Type.BUY, population.SHARES_A_TRADE)
+    trades = settle_and_claim(ids, "lanes.1")
+    store_reports(
+        [report_body(trade, Status.FILLED, Decimal(10), executionId=str(uuid4())) for trade in trades],
+        Report.Source.CALLBACK,
+    )
+    settle_and_claim(ids, "lanes.1")
+    assert Trade.objects.filter(status=Status.FILLED).count() == CUSTOMERS * 5
+    for table in WITH_TRADES:
+        assert widths[table] == pytest.approx(width(table, 5), rel=0.05), table
+
+
+WITH_TRADES = {
+    "trades_trade": "id", "trades_statuschange": "trade_id", "trades_report": "trade_id", "accounts_posting": "cause",
+    "accounts_lot": "cause",
+}  # fmt: skip
+
+
+def width(table: str, sequence: int = 4) -> float:
+    """Return the average bytes of the rows that belong to the customers' trades of this number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT avg(pg_column_size(row.*)) FROM {table} AS row "
+            f"JOIN trades_trade AS trade ON trade.id = row.{WITH_TRADES[table]} WHERE trade.sequence = %s",
+            [sequence],
+        )
+        return float(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db(transaction=True)
