@@ -182,7 +182,7 @@ ACTION = (
     *("action_id", "action_kind", "action_ticker", "action_new_ticker", "action_ex_date", "action_pay_date"),
     *("action_amount_per_share", "action_numerator", "action_denominator", "action_reference_price"),
 )
-# Each half reads no more than an asker gets, from an index that is in the order of the feed.
+# Each half reads little more than an asker gets, from an index that is in the order of `xact`.
 READ = f"""
     SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker,
            t.placed_as, t.type, t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.time_in_force, t.queued_at,

@@ -181,7 +181,9 @@ BEGIN = """
 # above every transaction's is of another server, from which the database was copied.
 FIND_ENDED = """
     WITH newest AS (
-        SELECT max(id) AS id FROM trades_statuschange
+        SELECT max(change.id) AS id
+        FROM accounts_noticeplace AS p JOIN trades_statuschange AS change ON change.id > p.seen
+        WHERE p.name = %(place)s
     ), was AS (
         SELECT p.name, p.place, greatest(p.place, p.seen) AS until FROM accounts_noticeplace AS p, newest
         WHERE name = %(place)s AND (p.seen > p.place OR newest.id > p.seen)
@@ -190,7 +192,8 @@ FIND_ENDED = """
         FOR UPDATE OF p
     ), moved AS (
         UPDATE accounts_noticeplace AS p
-        SET place = was.until, seen = newest.id, xact = pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        SET place = was.until, seen = greatest(p.seen, newest.id),
+            xact = pg_snapshot_xmax(pg_current_snapshot())::text::bigint
         FROM was, newest WHERE p.name = was.name
     ), ended AS (
         SELECT change.customer_id, min(change.xact) AS xact, min(change.id) AS first, max(change.id) AS last

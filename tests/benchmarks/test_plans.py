@@ -20,7 +20,7 @@ from tests.benchmarks.conftest import CUSTOMERS
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
 from tests.people import report_body
-from trades import queries
+from trades import mails, queries
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
@@ -109,14 +109,14 @@ def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
     check(
         lambda: settle_and_claim(customer_ids, "test"),
         *("accounts_balance_pkey", "reports_waiting", "placed_in_line", "one_trade_in_flight", CLAIMED),
-        *("feed_of_customer", *(["one_position_a_stock"] if type == Type.SELL else [])),
+        *("events_of_customer", *(["one_position_a_stock"] if type == Type.SELL else [])),
     )
 
 
 def test_trades_that_cannot_be_covered_are_rejected(customer_ids: list[int]) -> None:
     for customer_id in customer_ids:
         place_trade(customer_id, "AAPL", Type.SELL, 1_000_000)
-    check(lambda: settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
+    check(lambda: settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "events_of_customer")
     assert Trade.objects.filter(status=Status.REJECTED).count() == len(customer_ids)
 
 
@@ -132,7 +132,7 @@ def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
     check(
         lambda: settle_and_claim(customer_ids, "test"),
         *("accounts_balance_pkey", "reports_waiting", "trades_trade_pkey", "one_position_a_stock"),
-        *("trades_report_pkey", "feed_of_customer"),
+        *("trades_report_pkey", "events_of_customer"),
     )
     assert {trade.status for trade in Trade.objects.filter(id__in=[trade.id for trade in trades])} == {Status.FILLED}
 
@@ -184,8 +184,14 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
     cursors = [(customer_id, reader.Cursor(0, 0)) for customer_id in customer_ids]
     check(
         lambda: reader.read(cursors, reader.latest_cursor(), 20),
-        *("feed_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
+        *("events_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
     )
+
+
+def test_the_newest_ended_trades_are_found(past_trades: Population) -> None:
+    mails.find_ended()
+    in_flight([past_trades.first_id])
+    check(mails.find_ended, "status_changes_by_id")
 
 
 def test_a_turn_compares_no_customer_with_all_trades_in_flight(past_trades: Population) -> None:

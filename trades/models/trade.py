@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex, BTreeIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -328,14 +329,25 @@ class ThisTransaction(models.Func):
     output_field = models.BigIntegerField()
 
 
+class NextChange(models.Func):
+    """The next id of a status change."""
+
+    template = "nextval(pg_get_serial_sequence('trades_statuschange', 'id'))"
+    output_field = models.BigIntegerField()
+
+
 class StatusChange(models.Model):
     """One status change of a trade: from, to, when, why, and by which process. Rows are never changed or deleted.
 
+    A trade reaches each status once, so the two are the key. `id` has the order in which rows were written.
     `from_status` is empty for the first one. Each row is also an event of the customer's feed (`feed.reader`), whose
     order is (`xact`, `id`). `xact` is the id of the transaction that wrote the row, or that of the customer's previous
     status change if it is higher. It shows when no row can appear before this one anymore.
     """
 
+    # The constraint `each_status_once` is the key in the database too.
+    pk = models.CompositePrimaryKey("trade", "to_status")
+    id = models.BigIntegerField(db_default=NextChange(), editable=False)
     # No index of its own, because the unique constraint below begins with it.
     trade = models.ForeignKey(Trade, models.PROTECT, related_name="status_changes", db_index=False)
     from_status = models.CharField(max_length=11, blank=True)
@@ -347,7 +359,12 @@ class StatusChange(models.Model):
     xact = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
-        indexes = [models.Index(name="feed_of_customer", fields=["customer_id", "xact", "id"])]
+        indexes = [
+            # Few of a customer's changes have the same `xact`, and they are sorted by id when they are read.
+            BTreeIndex(name="events_of_customer", fields=["customer_id", "xact"], deduplicate_items=False),
+            # Rows are only ever added, in the order of id, so one entry for many pages is enough to find the newest.
+            BrinIndex(name="status_changes_by_id", fields=["id"], autosummarize=True),
+        ]
         constraints = [models.UniqueConstraint(name="each_status_once", fields=["trade", "to_status"])]
         triggers = [pgtrigger.Protect(name="status_changes_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
