@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.nodes import NODES, of_kind
+from cluster.nodes import NODES, Node, of_kind
 from cluster.rabbitmq import active_consumers, online_members
 
 POLL_SECONDS = 0.5
@@ -23,18 +23,28 @@ class Watch:
         self._facts = ask(do="facts")
 
     def members(self) -> list[dict[str, Any]]:
-        """Return PostgreSQL's nodes as Patroni reports them, or an empty list if no Patroni answers."""
+        """Return PostgreSQL's nodes as the leader's Patroni reports them, because others may report what was before.
+
+        If there is no leader, any other's report is returned; if no Patroni answers, an empty list.
+        """
+        report: list[dict[str, Any]] = []
         for node in of_kind("db"):
-            connection = http.client.HTTPConnection(node.address, 8008, timeout=1)
-            try:
-                connection.request("GET", "/cluster")
-                members: list[dict[str, Any]] = json.loads(connection.getresponse().read())["members"]
+            members = self._members_by(node)
+            if any(member["name"] == node.name and member["role"] == "leader" for member in members):
                 return members
-            except (OSError, ValueError, KeyError, http.client.HTTPException):
-                continue
-            finally:
-                connection.close()
-        return []
+            report = report or members
+        return report
+
+    def _members_by(self, node: Node) -> list[dict[str, Any]]:
+        connection = http.client.HTTPConnection(node.address, 8008, timeout=1)
+        try:
+            connection.request("GET", "/cluster")
+            members: list[dict[str, Any]] = json.loads(connection.getresponse().read())["members"]
+            return members
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return []
+        finally:
+            connection.close()
 
     def primary(self) -> str:
         """Wait until there is a primary, and return its node's name."""
