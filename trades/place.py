@@ -154,12 +154,11 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
     try:
         with connection.commit_limit():  # type: ignore[attr-defined] # of brokerage.database
             inserted = transitions.insert_trades(placings)
-    except IntegrityError:
-        return [False] * len(placings)
     except Exception as error:
-        if len(placings) == 1 or isinstance(error.__cause__, TimeoutError):  # alone, each would wait once more
-            raise
-        log.warning("placing a set failed; placing each trade alone", trades=len(placings), error=repr(error))
+        if not isinstance(error, IntegrityError):  # otherwise a key was used before
+            if len(placings) == 1 or isinstance(error.__cause__, TimeoutError):  # alone, each would wait once more
+                raise
+            log.warning("placing a set failed; placing each trade alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)
     ring_on_commit({trade.customer_id for trade, _, is_queued, _ in placings if trade.sequence and not is_queued})
     return inserted

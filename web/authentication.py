@@ -135,6 +135,7 @@ class RememberedTokenAuthentication(TokenAuthentication):
     is_from_memory = False
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
+        """Return the customer and the grant, and set `is_from_memory` if the grant is a remembered one."""
         token = bearer_token(get_authorization_header(request))
         if not token or request.method in SAFE_METHODS:
             return super().authenticate(request)

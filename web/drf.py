@@ -212,6 +212,7 @@ class LateConfirmedView(CustomerView):
     access: Access | None = None
 
     def identify(self, request: Request) -> None:
+        """Authenticate, and set `access` if the grant is a remembered one."""
         super().identify(request)
         if getattr(request.successful_authenticator, "is_from_memory", False):
             self.access = Access(self.grant.id, self.grant.version, self._confirm)

@@ -1,7 +1,8 @@
 """Placing a trade with a remembered grant: a token ends, expires, and changes as promptly as if it were looked up."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -31,12 +32,9 @@ BUY = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process() -> Iterator[None]:
+def _fresh_limits() -> None:
     cache.clear()
     rate_limits.reset()
-    tokens._remembered.clear()
-    yield
-    tokens._remembered.clear()
 
 
 class Robot:
@@ -306,14 +304,20 @@ def test_a_process_forgets_when_it_remembers_too_much(carol: Customer, monkeypat
     assert tokens.recall(second.issued.token) is not None
 
 
-def test_a_grant_is_remembered_only_until_its_use_is_recorded_again(robot: Robot) -> None:
-    robot.row.update(last_used_at=timezone.now() - timedelta(seconds=tokens.LAST_USED_SECONDS - 1))
-    tokens.forget(robot.issued.token)
-    robot.place()
-    ends_at, _ = tokens._remembered[tokens._hash(robot.issued.token)]
-    assert tokens.time.monotonic() < ends_at < tokens.time.monotonic() + 1
-    robot.row.update(last_used_at=timezone.now() - timedelta(seconds=tokens.LAST_USED_SECONDS + 1))
-    tokens.forget(robot.issued.token)
-    robot.place()
+def test_a_grant_is_remembered_only_until_its_use_must_be_recorded_again(robot: Robot) -> None:
+    def find_used(seconds_ago: int) -> Token:
+        robot.row.update(last_used_at=timezone.now() - timedelta(seconds=seconds_ago))
+        grant = tokens.find(robot.issued.token)
+        assert grant is not None
+        tokens.forget(robot.issued.token)
+        tokens.remember(robot.issued.token, grant)
+        return grant
+
+    assert 0 < find_used(tokens.LAST_USED_SECONDS - 1).noted_seconds <= 1
+    assert tokens.recall(robot.issued.token) is not None
+    time.sleep(1.1)
     assert tokens.recall(robot.issued.token) is None
+    assert not find_used(tokens.LAST_USED_SECONDS + 1).use_is_noted
+    assert tokens.recall(robot.issued.token) is None
+    robot.place()
     assert timezone.now() - robot.row.get().last_used_at < timedelta(seconds=5)
