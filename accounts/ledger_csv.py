@@ -21,7 +21,7 @@ ROWS = r"""
            CASE WHEN ticker <> '' THEN change::bigint::text END,
            CASE WHEN ticker <> '' THEN total::bigint::text END,
            price::text, settles_on::text
-    FROM ({}) AS posting ORDER BY id
+    FROM ({}) AS posting ORDER BY posting.id
 """
 
 

@@ -17,6 +17,7 @@ from accounts.funding import deposit
 from accounts.models import Balance, Customer, Posting, Token
 from tests.factories import FeeRateFactory
 from tests.people import claim, receive_shares
+from tests.races.at_once import rows as rows_of
 from trades import fees
 from trades.place import place_trade
 
@@ -77,6 +78,15 @@ def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) ->
         ("buy", "-1000.0000", "", ""),
         ("buy", "", "AAPL", "10"),
     ]
+
+
+def test_the_csv_is_in_order_when_the_ids_get_another_digit(bob: Customer, page_of: PageOf) -> None:
+    newest = Posting.objects.order_by("-id").values_list("id", flat=True)[0]
+    rows_of("SELECT setval(pg_get_serial_sequence('accounts_posting', 'id'), %s)", 10 ** len(str(newest)) - 3)
+    for dollars in range(1, 6):
+        deposit(bob.id, Decimal(dollars))
+    lines = csv.DictReader(StringIO(page_of(bob).get("/cash/ledger.csv").content.decode()))
+    assert [line["cash (USD)"] for line in lines] == [f"{dollars}.0000" for dollars in (500, 1, 2, 3, 4, 5)]
 
 
 def test_a_fee_is_a_line_of_its_own(alice: Customer, page_of: PageOf) -> None:
