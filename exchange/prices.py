@@ -8,8 +8,8 @@ it still have a value.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -61,6 +61,12 @@ class Quote:
     volume: int | None = None
     read_at: float | None = field(default=None, compare=False)
     is_last_known: bool = False
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """Unpickle a quote that another release has put into the shared cache: what it lacks has its default."""
+        values = dict(zip((item.name for item in fields(self)), state, strict=False))
+        for item in fields(self):
+            object.__setattr__(self, item.name, values.get(item.name, item.default))
 
     @property
     def age_seconds(self) -> float:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings as configured
+from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Customer
 from exchange import gateway, market, prices
@@ -29,6 +31,19 @@ def test_every_process_has_the_prices_that_the_sweep_has_read(
     assert set(known) == {"AAPL", "MSFT"}
     assert known["AAPL"].price > 0
     assert prices.quotes(["AAPL"]) == {"AAPL": known["AAPL"]}, "pages use them too while the exchange is unavailable"
+
+
+@pytest.mark.parametrize("fields", [slice(-1), slice(3)], ids=["one field less", "the first fields only"])
+def test_prices_that_an_older_release_has_cached_are_read(fields: slice, db: None) -> None:
+    class Older:
+        def __reduce__(self) -> tuple[Any, ...]:
+            state = prices.Quote(Decimal(10), Decimal(9), timezone.now()).__reduce_ex__(4)[2]
+            return object.__new__, (prices.Quote,), state[fields]
+
+    cache.set(prices.KEY, {"AAPL": (time.time(), Older())})
+    prices.forget()
+    quote = prices.quote("AAPL")
+    assert (quote.price, quote.is_last_known, quote.volume) == (10, False, None)
 
 
 def test_prices_that_another_sweep_has_just_read_are_not_read_again(exchange: StandInExchange, db: None) -> None:
