@@ -103,7 +103,7 @@ class Batcher(Generic[Request, Answer]):
                 call.error = error
         with self._lock:
             if self._waiting:
-                self._waiting[0].wake.release()  # the next leader
+                self._waiting[-1].wake.release()  # leads next: the newest call's deadline is the latest
             else:
                 self._is_led = False
         for call in calls:

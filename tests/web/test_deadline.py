@@ -65,6 +65,33 @@ def test_statements_wait_no_longer_than_the_deadline() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_batch_has_the_time_of_its_newest_call() -> None:
+    is_open, seconds = threading.Event(), list[float]()
+
+    def serve(numbers: list[int]) -> list[int]:
+        assert is_open.wait(20)
+        seconds.append(seconds_left(60.0))
+        return numbers
+
+    batcher = Batcher(serve)
+
+    def call(number: int, seconds_max: float) -> Running:
+        def run() -> int:
+            with deadline(seconds_max):
+                return batcher(number)
+
+        waiting = batcher.waiting
+        running = Running(run)
+        eventually(lambda: batcher.is_led and (number == 1 or batcher.waiting > waiting))
+        return running
+
+    calls = [call(1, 30), call(2, 5), call(3, 30)]
+    is_open.set()
+    assert [running.result() for running in calls] == [1, 2, 3]
+    assert min(seconds) > 10, "the call that waited longest doesn't hurry the others"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_caller_whose_deadline_passes_leaves_the_line_and_the_others_go_on() -> None:
     is_open = threading.Event()
 
