@@ -6,8 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, InternalError, OperationalError
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
@@ -20,6 +19,7 @@ from trades.checks import UnknownTicker
 from trades.place import TradeKeyReused
 from web.authentication import KeyPairAuthentication, TokenAuthentication
 from web.drf import CustomerView, JsonParser
+from web.problems import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -43,10 +43,8 @@ TABLE: dict[type[Exception], tuple[int, int, str]] = {
     watchlists.WatchlistFull: (422, UNPROCESSABLE, f"symbols: at most {watchlists.TICKERS_MAX}"),
     watchlists.TooManyWatchlists: (422, UNPROCESSABLE, f"at most {watchlists.WATCHLISTS_MAX} watchlists"),
     RequestDataTooBig: (413, 41310000, "the body is too large"),
-    **dict.fromkeys(
-        (OperationalError, InterfaceError, InternalError),
-        (503, 50310000, "temporarily unavailable; try again with the same client_order_id"),
-    ),
+    SuspiciousOperation: (400, 40010000, "the request could not be understood"),
+    **dict.fromkeys(UNAVAILABLE, (503, 50310000, "temporarily unavailable; try again with the same client_order_id")),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.html import escape
@@ -51,6 +52,8 @@ BARE_PAGE = """<!doctype html>
 API_PATHS = ("/api/", "/exchange/")
 ALPACA_PATHS = ("/alpaca/",)
 TEXT_LENGTH_MAX = 300
+# The database is down, too busy, or read-only for now (PostgreSQL's class 25: a standby, a time limit).
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 
 log = structlog.get_logger()
 
