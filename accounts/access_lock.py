@@ -1,7 +1,8 @@
-"""The lock under which tokens and webhooks are created and ended: the customer's row.
+"""The lock under which tokens and webhooks are created and ended, and watchlists created: the customer's row.
 
 A request that was let in may still be running when the access that let it in ends. What it creates after that would
 outlive the ending. So creating and ending take the same lock, and creating checks under it that the access still holds.
+Under the lock, simultaneous requests can't create more than a customer may have.
 """
 
 from typing import Any
@@ -16,8 +17,8 @@ class AccessEnded(Exception):
     """The access with which the request was let in has ended in the meantime."""
 
 
-def lock_access(customer_id: int) -> None:
-    """Wait for requests that create or end this customer's tokens and webhooks, and make later ones wait.
+def lock_customer(customer_id: int) -> None:
+    """Wait for requests that create or end what this lock is for, and make later ones of this customer wait.
 
     Needs a transaction, and lasts until its end.
     """
@@ -41,6 +42,6 @@ def confirm_token(customer_id: int, token_id: UUID) -> None:
     Raises:
         AccessEnded: It was revoked.
     """
-    lock_access(customer_id)
+    lock_customer(customer_id)
     if not Token.objects.filter(customer_id=customer_id, pk=token_id).exists():
         raise AccessEnded

@@ -35,7 +35,6 @@ LINES_A_PAGE = 25
 AMOUNT_LENGTH_MAX = 32  # of an amount in an address, in characters
 LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
 CSV = "text/csv; charset=utf-8"
-TOKENS_MAX = 50
 SIGN_INS_SHOWN = 20
 MAIL_IS_STORED = "filebased"  # the backend that writes messages to files
 
@@ -241,12 +240,13 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
     issued = None
     own = queries.tokens_of(current_customer_id(request))
     if request.method == "POST" and form.is_valid():
-        if own.count() >= TOKENS_MAX:
-            form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
-        else:
-            data = form.cleaned_data
-            ends = timezone.now() + timedelta(days=data["days"]) if data["days"] else None
+        data = form.cleaned_data
+        ends = timezone.now() + timedelta(days=data["days"]) if data["days"] else None
+        try:
             issued = tokens.issue(current_customer(request), data["name"], data["scopes"], ends, data["addresses"])
+        except tokens.TooManyTokens:
+            form.add_error(None, f"You have {tokens.TOKENS_MAX:,} tokens, which is the maximum. End one first.")
+        else:
             form = TokenForm()
     return render(
         request,

@@ -23,7 +23,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts import tokens
-from accounts.access_lock import lock_access
+from accounts.access_lock import lock_customer
 from accounts.closing import is_closed
 from accounts.models import (
     Adjustment,
@@ -170,5 +170,5 @@ def erase(customer_id: int) -> None:
     Watchlist.objects.filter(customer_id=customer_id).delete()
     Notice.objects.filter(customer_id=customer_id).delete()
     MutedNotice.objects.filter(customer_id=customer_id).delete()
-    lock_access(customer_id)
+    lock_customer(customer_id)
     tokens.end_all(customer_id)

@@ -20,7 +20,7 @@ from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest
 
 from accounts import tokens
-from accounts.access_lock import lock_access
+from accounts.access_lock import lock_customer
 from accounts.models import Customer
 from accounts.sign_ins import end_sessions
 
@@ -106,7 +106,7 @@ def revoke_access(
     policy = POLICY[cause]
     webhooks = ended_tokens = sessions = 0
     if policy.programs:
-        lock_access(customer.pk)
+        lock_customer(customer.pk)
         reason = f"It ended because {policy.because}."
         answers: list[tuple[Any, Any]] = tokens.end_webhooks.send(Customer, customer_id=customer.pk, reason=reason)
         webhooks = sum(count for _, count in answers)

@@ -49,7 +49,7 @@ def issue_once(
 
     Raises:
         TokenKeyReused: The key belongs to a token with different terms, or the password has changed since.
-        AccessEnded: As for `tokens.issue`.
+        AccessEnded, TooManyTokens: As for `tokens.issue`.
     """
     terms = (name, scopes, expires_at, allowed_addresses)
     while True:

@@ -18,15 +18,20 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 
 from accounts import notices
-from accounts.access_lock import confirm_sign_in, lock_access
+from accounts.access_lock import confirm_sign_in, lock_customer
 from accounts.models import Customer, Token
 
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
+TOKENS_MAX = 1_000  # of one customer
 LAST_USED_SECONDS = 300  # the precision of `last_used_at`
 REMEMBERED_MAX = 10_000  # grants that one process remembers; beyond that, it forgets all of them
 # Sent with `customer_id`, `reason`, and `token_id` if only one token ends. A receiver returns how many it ended.
 end_webhooks = Signal()
+
+
+class TooManyTokens(Exception):
+    """The customer has TOKENS_MAX tokens."""
 
 
 class Secrets(NamedTuple):
@@ -92,6 +97,7 @@ def issue(
 
     Raises:
         AccessEnded: The password or the email address has changed since, or the account was deactivated or closed.
+        TooManyTokens: The customer has TOKENS_MAX already.
     """
     own = secrets or secrets_of(token_urlsafe(32), token_hex(9), token_urlsafe(32))
     grant = Token(
@@ -107,15 +113,17 @@ def issue(
     )
     with transaction.atomic(durable=True):
         confirm_sign_in(customer)
+        if Token.objects.filter(customer=customer).count() >= TOKENS_MAX:
+            raise TooManyTokens
         grant.save(force_insert=True)
-        notices.enter(
-            customer.pk,
-            notices.Kind.SECURITY,
-            grant.id,
-            f"New API token “{name}”",
-            f"An API token named “{name}” was created. It may: {', '.join(grant.scopes) or 'nothing'}.",
-        )
+        _notify_owner(grant)
     return Issued(grant, *own)
+
+
+def _notify_owner(grant: Token) -> None:
+    may = ", ".join(grant.scopes) or "nothing"
+    text = f"An API token named “{grant.name}” was created. It may: {may}."
+    notices.enter(grant.customer_id, notices.Kind.SECURITY, grant.id, f"New API token “{grant.name}”", text)
 
 
 def secrets_of(token: str, key_id: str, secret_key: str) -> Secrets:
@@ -179,7 +187,7 @@ def forget(token: str) -> None:
 def end(customer_id: int, token_id: UUID) -> bool:
     """Revoke a token of a customer, with its webhooks; return whether there was one. Idempotent."""
     with transaction.atomic(durable=True):
-        lock_access(customer_id)
+        lock_customer(customer_id)
         end_webhooks.send(Token, customer_id=customer_id, reason="Its token was revoked.", token_id=token_id)
         _, deleted = Token.objects.filter(customer_id=customer_id, pk=token_id).delete()
     return bool(deleted)
@@ -188,7 +196,7 @@ def end(customer_id: int, token_id: UUID) -> bool:
 def end_all(customer_id: int) -> int:
     """Revoke every token of a customer, with their webhooks; return how many tokens there were.
 
-    Needs a transaction that has called `lock_access`.
+    Needs a transaction that has called `lock_customer`.
     """
     _, deleted = Token.objects.filter(customer_id=customer_id).delete()
     return deleted.get(Token._meta.label, 0)

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Func, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from accounts.access_lock import lock_customer
 from accounts.models import Watchlist
 
 DEFAULT_NAME = "Primary Watchlist"
@@ -80,11 +81,12 @@ def create(customer_id: int, name: str, tickers: Iterable[str] = (), *, is_defau
         WatchlistNameTaken: The customer has one with this name.
         WatchlistFull: There are more than TICKERS_MAX stocks.
     """
-    if Watchlist.objects.filter(customer_id=customer_id).count() >= WATCHLISTS_MAX:
-        raise TooManyWatchlists
     watchlist = Watchlist(customer_id=customer_id, name=name, tickers=_distinct(tickers), is_default=is_default)
     try:
         with transaction.atomic(durable=True):
+            lock_customer(customer_id)
+            if Watchlist.objects.filter(customer_id=customer_id).count() >= WATCHLISTS_MAX:
+                raise TooManyWatchlists
             watchlist.save(force_insert=True)
     except IntegrityError:
         raise WatchlistNameTaken from None

@@ -1,7 +1,6 @@
 """The problem that each of our exceptions is answered with, and Django's error handlers. See web.problems."""
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from accounts.access_lock import AccessEnded
@@ -15,6 +14,7 @@ from accounts.funding import (
 )
 from accounts.passwords import TooManyHashes
 from accounts.token_keys import TokenKeyReused
+from accounts.tokens import TooManyTokens
 from trades.cancel import NotCancellable
 from trades.checks import (
     LineTooLong,
@@ -29,7 +29,7 @@ from trades.checks import (
 )
 from trades.place import TradeKeyReused
 from web.documents import DocumentLimitReached, TooManyDocuments
-from web.problems import Problem, problem_response
+from web.problems import UNAVAILABLE, Problem, problem_response
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
@@ -59,6 +59,7 @@ TABLE: dict[type[Exception], Problem] = {
     AnotherTestWaits: Problem(409, "test_pending", "The test event before this one has not been sent yet."),
     NotCancellable: Problem(409, "not_cancellable", "The trade was already sent to the exchange, or is final."),
     TokenKeyReused: Problem(409, "idempotency_key_reused", "This key was used for a token with other terms."),
+    TooManyTokens: Problem(409, "too_many_tokens", "You have as many API tokens as an account can have. Revoke one."),
     AccessEnded: Problem(401, "authentication_failed", "Your access ended while this ran. Sign in again."),
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     AccountClosed: Problem(403, "account_closed", "This account is closed."),
@@ -83,10 +84,8 @@ TABLE: dict[type[Exception], Problem] = {
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),
     RequestDataTooBig: Problem(413, "too_large", "The body is too large."),
-    # The database is down, too busy, or read-only for now (PostgreSQL's class 25: a standby, a time limit).
     **dict.fromkeys(
-        (OperationalError, InterfaceError, InternalError, TimeoutError),
-        Problem(503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key."),
+        UNAVAILABLE, Problem(503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.")
     ),
 }
 

@@ -12,6 +12,7 @@ from accounts.funding import (
 )
 from accounts.passwords import TooManyHashes
 from accounts.token_keys import TokenKeyReused
+from accounts.tokens import TooManyTokens
 from trades import checks
 from trades.cancel import NotCancellable
 from trades.checks import UnknownTicker
@@ -41,7 +42,7 @@ OF_OPERATIONS: dict[str, Refusals] = {
     "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
     "deposit": (TransferKeyReused, AccountClosed, BalanceTooLarge),
     "listGains": (TooManyDocuments, DocumentLimitReached),
-    "createToken": (TooManyHashes, TokenKeyReused, AccessEnded),
+    "createToken": (TooManyHashes, TokenKeyReused, TooManyTokens, AccessEnded),
     "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused, AccessEnded),
     "updateWebhook": (AddressRefused, WebhookEnded, AccessEnded),
     "rotateWebhookSecret": (WebhookEnded,),

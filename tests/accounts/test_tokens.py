@@ -1,19 +1,38 @@
 """Tokens: random, hashed, and limited in scope and lifetime."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import tokens
+from accounts.customers import create_customer
 from accounts.models import Customer, Token
+from tests.races.at_once import outcomes
+from tests.responses import assert_problem
 
 
 def test_every_token_is_unique(bob: Customer) -> None:
     issued = [tokens.issue(bob, "same name") for _ in range(20)]
     for secret in ("token", "key_id", "secret_key"):
         assert len({getattr(token, secret) for token in issued}) == 20
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simultaneous_requests_create_no_more_tokens_than_a_customer_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tokens, "TOKENS_MAX", 3)
+    carol = create_customer("carol@example.com", "copper lantern drifts 41")
+    attempts = outcomes(*[partial(tokens.issue, carol, "robot")] * 8)
+    refusals = [attempt.error for attempt in attempts if attempt.error]
+    assert [type(error) for error in refusals] == [tokens.TooManyTokens] * 5
+    assert Token.objects.count() == 3
+    body = {"email": carol.email, "password": "copper lantern drifts 41", "name": "one more"}
+    assert_problem(Client().post("/api/v1/tokens", body, "application/json"), 409, "too_many_tokens")
 
 
 def test_a_token_has_a_recognizable_prefix_and_enough_randomness(bob: Customer) -> None:

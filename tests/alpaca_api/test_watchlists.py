@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -10,6 +11,7 @@ from accounts import watchlists
 from accounts.models import Customer
 from tests.alpaca_api.conftest import Alpaca
 from tests.factories import StockFactory
+from tests.races.at_once import outcomes
 
 AlpacaOf = Callable[[Customer], Alpaca]
 
@@ -68,6 +70,17 @@ def test_duplicate_names_and_full_watchlists_are_refused(bob: Customer, alpaca_o
     full = watchlists.watchlists_of(bob.id)[0]
     watchlists.change(full, tickers=[f"T{number}" for number in range(watchlists.TICKERS_MAX)])
     assert call("POST", f"watchlists/{full.id}", {"symbol": "AAPL"})[0] == 422
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simultaneous_requests_create_no_more_watchlists_than_a_customer_may_have(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchlists, "WATCHLISTS_MAX", 3)
+    attempts = outcomes(*(partial(watchlists.create, bob.id, f"list {number}") for number in range(8)))
+    refusals = [attempt.error for attempt in attempts if attempt.error]
+    assert [type(error) for error in refusals] == [watchlists.TooManyWatchlists] * 5
+    assert len(watchlists.watchlists_of(bob.id)) == 3
 
 
 @pytest.mark.django_db(transaction=True)
