@@ -205,7 +205,8 @@ OVERDUE = """
 WAITING_REPORTS = """
     SELECT id, trade_id, body FROM trades_report WHERE customer_id = ANY (%s) AND outcome = 'waiting' ORDER BY id
 """
-# A SELL needs its position as soon as it is claimed; a BUY not before it is settled. For LIMIT 1 see DUE.
+# A SELL needs its position as soon as it is claimed; a BUY not before it is settled. For LIMIT 1 see DUE. Without it,
+# the planner reads all positions for each trade while its statistics say that there are none.
 READ_WORK = f"""
     WITH report AS (
         SELECT id, trade_id, body FROM trades_report
@@ -226,7 +227,10 @@ READ_WORK = f"""
         WHERE in_flight.id IS NULL OR in_flight.id IN (SELECT trade_id FROM report)
     )
     SELECT report_id, body, p.quantity, p.held, p.cost, {_columns("work")}
-    FROM work LEFT JOIN accounts_position AS p
-        ON p.customer_id = work.customer_id AND p.ticker = work.ticker AND (report_id IS NOT NULL OR type = 'SELL')
+    FROM work LEFT JOIN LATERAL (
+        SELECT quantity, held, cost FROM accounts_position
+        WHERE customer_id = work.customer_id AND ticker = work.ticker AND (report_id IS NOT NULL OR type = 'SELL')
+        LIMIT 1
+    ) AS p ON true
     ORDER BY report_id, work.customer_id, sequence
 """

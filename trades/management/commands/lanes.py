@@ -7,6 +7,7 @@ from typing import Any
 from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from brokerage.celery import app
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
         # Celery warns about running as root because of pickle, which we do not accept.
         warnings.simplefilter("ignore", SecurityWarning)
         gc.freeze()
+        look_up_in_indexes()
         app.worker_main(
             [
                 "--quiet",
@@ -39,3 +41,15 @@ class Command(BaseCommand):
                 "--without-mingle",
             ]
         )
+
+
+def look_up_in_indexes() -> None:
+    """Let this process read tables through indexes only, wherever there is an index.
+
+    A turn looks up rows of a few customers. When tables grow fast, as on the first day or at an opening, PostgreSQL's
+    statistics may still say that they are empty. It would then scan whole tables, once for each trade of the turn, and
+    keep that plan until the next ANALYZE. With a pooler in between, sessions are not ours to configure.
+    """
+    if not settings.POOLED:
+        connection.close()
+        connection.settings_dict["OPTIONS"]["options"] += " -c enable_seqscan=off"
