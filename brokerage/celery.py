@@ -64,6 +64,7 @@ def configure(sender: Celery, **_: Any) -> None:
         broker_pool_limit=10,
         # Bounds the shutdown of a process; unfinished rings go back to the queue.
         worker_soft_shutdown_timeout=5,
+        worker_consumer="brokerage.worker:Consumer",
         worker_hijack_root_logger=False,
         accept_content=["json"],
         task_serializer="json",

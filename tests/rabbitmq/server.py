@@ -69,6 +69,11 @@ class RabbitMQ:
 
         return answers(self.url) is None
 
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl and return its output."""
+        command = [str(SCRIPTS / "rabbitmqctl"), "-n", self.node, "-q", *arguments]
+        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True).stdout
+
     def kill(self) -> None:
         """Kill the node with SIGKILL, and keep its data."""
         if self._process is not None:

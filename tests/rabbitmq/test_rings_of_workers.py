@@ -112,6 +112,7 @@ def scenario(brokerage: Brokerage, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterat
 
 
 def test_each_lane_has_one_worker_and_another_takes_over_when_it_is_killed(scenario: Scenario) -> None:
+    assert "celery_delayed" not in scenario.rabbitmq.control("list_queues", "name")
     seconds = []
     for _ in range(2):
         leader, lanes = scenario.leader()

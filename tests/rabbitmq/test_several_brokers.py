@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.valkey import answers
-from tests.rabbitmq.server import SCRIPTS, RabbitMQ, is_installed
+from tests.rabbitmq.server import RabbitMQ, is_installed
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
@@ -49,9 +49,8 @@ def test_rings_reach_the_last_of_three_brokers_while_the_others_are_unreachable(
 
 
 def test_a_broker_without_memory_responds_but_is_not_ready(rabbitmq: RabbitMQ) -> None:
-    command = [str(SCRIPTS / "rabbitmqctl"), "-n", rabbitmq.node, "set_vm_memory_high_watermark"]
-    subprocess.run([*command, "0.0001"], env=rabbitmq.env, check=True, capture_output=True)
+    rabbitmq.control("set_vm_memory_high_watermark", "0.0001")
     try:
         assert output_of(rabbitmq.url, READY) == "ready False"
     finally:
-        subprocess.run([*command, "0.4"], env=rabbitmq.env, check=True, capture_output=True)
+        rabbitmq.control("set_vm_memory_high_watermark", "0.4")
