@@ -44,9 +44,9 @@ class Robot:
         self.customer = customer
         self.issued = tokens.issue(customer, "robot", **terms)
         self.client = Client(headers={"Authorization": f"Bearer {self.issued.token}"})
-        for _ in range(2):  # the first use is recorded, which changes the token
+        for _ in range(2):
             assert self.place().status_code == 201
-        assert tokens.recall(self.issued.token) is not None
+            assert tokens.recall(self.issued.token) is not None
 
     def place(self, body: Any = BUY, **headers: str) -> Any:
         return self.client.post(TRADES, body, content_type="application/json", headers=headers)
@@ -71,11 +71,11 @@ def robot(carol: Customer) -> Robot:
 
 
 def statements_of(do: Callable[[], Any]) -> list[str]:
-    """Return the statements that `do` executes."""
+    """Return the statements about tokens that `do` executes."""
     statements: list[str] = []
 
     def record(execute: Any, sql: str, *more: Any) -> Any:
-        statements.append(sql)
+        statements.extend([sql] if "accounts_token" in sql else [])
         return execute(sql, *more)
 
     with connection.execute_wrapper(record):
@@ -169,6 +169,24 @@ def test_a_token_is_refused_at_another_address_than_before(carol: Customer) -> N
     response = robot.client.post(TRADES, BUY, content_type="application/json", REMOTE_ADDR="203.0.113.7")
     assert_problem(response, 403, "address_not_allowed")
     assert robot.place().status_code == 201
+
+
+def test_a_change_between_a_look_up_and_the_recording_of_the_use_is_not_missed(
+    robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_use = tokens.note_use
+
+    def change_and_note(*arguments: Any) -> None:
+        robot.row.update(scopes=["read"])
+        note_use(*arguments)
+
+    robot.row.update(last_used_at=None)
+    tokens.forget(robot.issued.token)
+    with monkeypatch.context() as patch:
+        patch.setattr(tokens, "note_use", change_and_note)
+        assert robot.place().status_code == 201  # the change came later than the look-up
+    assert_problem(robot.place(), 403, "permission_denied")
+    assert robot.trades == 3
 
 
 def test_a_customers_own_limit_is_found_with_the_next_trade(robot: Robot) -> None:
@@ -319,5 +337,6 @@ def test_a_grant_is_remembered_only_until_its_use_must_be_recorded_again(robot: 
     assert tokens.recall(robot.issued.token) is None
     assert not find_used(tokens.LAST_USED_SECONDS + 1).use_is_noted
     assert tokens.recall(robot.issued.token) is None
-    robot.place()
+    assert len(statements_of(robot.place)) == 3, "look-up, recording of the use, trade"
+    assert len(statements_of(robot.place)) == 1
     assert timezone.now() - robot.row.get().last_used_at < timedelta(seconds=5)
