@@ -25,7 +25,10 @@ class RequestId:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, with its id."""
         id = request_id(request.headers.get(HEADER, ""))
-        with structlog.contextvars.bound_contextvars(request=id):
+        before = structlog.contextvars.bind_contextvars(request=id)
+        try:
             response = self._get_response(request)
+        finally:
+            structlog.contextvars.reset_contextvars(**before)
         response.headers[HEADER] = id
         return response

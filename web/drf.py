@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
@@ -301,6 +302,16 @@ def money_field(**kwargs: Any) -> serializers.DecimalField:
 def moment_field(**kwargs: Any) -> serializers.DateTimeField:
     """Return a response field for a time: RFC 3339, UTC, always with microseconds."""
     return serializers.DateTimeField(format="%Y-%m-%dT%H:%M:%S.%fZ", **kwargs)
+
+
+def money_text(amount: Decimal | None) -> str | None:
+    """Return an amount as a `money_field` shows it."""
+    return None if amount is None else f"{amount:.4f}"
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """Return a time as a `moment_field` shows it."""
+    return None if moment is None else f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
 
 
 def is_idempotency_key(key: str) -> bool:
