@@ -12,5 +12,5 @@ class Consumer(consumer.Consumer):
     other, and retry for seconds at a node that is away: exactly when a worker has to take over quickly.
     """
 
-    class Blueprint(consumer.Consumer.Blueprint):
+    class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc, valid-type] # Celery has no types
         default_steps = tuple(step for step in consumer.Consumer.Blueprint.default_steps if step != DELAYED_DELIVERY)
