@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 
@@ -214,7 +215,7 @@ class NoStatement(Exception):
 
 def months_of(customer_id: int) -> list[Month]:
     """Return the months that have statements, newest first: from the first posting's month to the current one."""
-    opened = postings_of(customer_id).aggregate(first=Min("created_at"))["first"]
+    opened = postings_of(customer_id).order_by("id").values_list("created_at", flat=True).first()
     if opened is None:
         return []
     months, month = [], Month.of(timezone.now())
@@ -239,9 +240,8 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         raise NoStatement
     first, end = _first_id(customer_id, month), _first_id(customer_id, month.following)
     ledger = postings_of(customer_id)
-    before = _totals(ledger.filter(id__lt=first) if first else ledger.filter(id__lt=end) if end else ledger)
+    before, after = _totals(customer_id, first), _totals(customer_id, end)
     postings = _between(ledger, first, end)
-    after = before | _totals(postings)
     sums = dict(postings.filter(ticker=CASH).order_by("kind").values_list("kind").annotate(sum=Sum("change")))
     of_lines = postings.filter(Q(ticker=CASH) | Q(kind__in=SHARES_ALONE)).order_by("id")
     parts = max(1, -(-of_lines.count() // LINES_A_PART))
@@ -352,8 +352,12 @@ def _own_shares(posting: Posting) -> Posting | None:
 
 
 def _first_id(customer_id: int, month: Month) -> int | None:
-    postings = postings_of(customer_id).filter(created_at__gte=month.begins)
-    first: int | None = postings.aggregate(first=Min("id"))["first"]
+    """Return the id of the first posting dated in this month or later; None if there is none."""
+    postings = postings_of(customer_id)
+    # No posting before this one is dated in the month. It is found from the newest back, so earlier ones aren't read.
+    earlier = postings.filter(created_at__lt=month.begins - LATE).order_by("-id").values_list("id", flat=True).first()
+    dated = postings.filter(created_at__gte=month.begins, id__gt=earlier or 0)
+    first: int | None = dated.aggregate(first=Min("id"))["first"]
     return first
 
 
@@ -363,9 +367,27 @@ def _between(ledger: QuerySet[Posting], first: int | None, end: int | None) -> Q
     return ledger.filter(id__gte=first, id__lt=end) if end else ledger.filter(id__gte=first)
 
 
-def _totals(ledger: QuerySet[Posting]) -> dict[str, Decimal]:
-    """Return the total of each ticker after the last of these postings."""
-    return dict(ledger.order_by("ticker", "-id").distinct("ticker").values_list("ticker", "total"))
+def _totals(customer_id: int, end: int | None) -> dict[str, Decimal]:
+    """Return the cash and shares before the posting with this id, by ticker; None: those of now.
+
+    They are those of now less what has moved since, so the work grows with the later postings, not the earlier ones.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS, {"customer": customer_id, "end": end or BIGINT_MAX})
+        return dict(cursor.fetchall())
+
+
+BIGINT_MAX = 2**63 - 1
+TOTALS = """
+    WITH has AS (
+        SELECT '' AS ticker, amount AS total FROM accounts_balance WHERE customer_id = %(customer)s
+        UNION ALL SELECT ticker, quantity FROM accounts_position WHERE customer_id = %(customer)s
+    ), moved AS (
+        SELECT ticker, sum(change) AS change FROM accounts_posting
+        WHERE customer_id = %(customer)s AND id >= %(end)s GROUP BY ticker
+    )
+    SELECT ticker, has.total - coalesce(moved.change, 0) FROM has LEFT JOIN moved USING (ticker)
+"""
 
 
 def _line(posting: Posting, moved: Posting | None, traded_on: date) -> Line:

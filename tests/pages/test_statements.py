@@ -4,19 +4,21 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.ledger import open_books
-from accounts.models import Balance, Customer, Posting
+from accounts.models import CASH, Balance, Customer, Position, Posting
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
 from exchange import calendar
-from tests.factories import ClosingPriceFactory, CustomerFactory, FeeRateFactory, PostingFactory
+from tests.factories import ClosingPriceFactory, CustomerFactory, FeeRateFactory, PositionFactory, PostingFactory
 from tests.people import claim, receive_shares, send_report, trade
 from trades import fees
 from trades.models import Status
@@ -27,6 +29,10 @@ PageOf = Callable[[Customer], Client]
 
 
 def create_posting(customer: Customer, at: datetime, ticker: str, kind: str, change: int, total: int) -> None:
+    if ticker == CASH:
+        Balance.objects.filter(customer=customer).update(amount=total)
+    elif not Position.objects.filter(customer=customer, ticker=ticker).update(quantity=total):
+        PositionFactory.create(customer=customer, ticker=ticker, quantity=total)
     PostingFactory.create(
         customer=customer,
         ticker=ticker,
@@ -41,7 +47,6 @@ def create_posting(customer: Customer, at: datetime, ticker: str, kind: str, cha
 def winter(db: None) -> Customer:
     """Create a customer with postings around the end of a month in Eastern time."""
     customer: Customer = CustomerFactory.create(email="winter@example.com")
-    Balance.objects.filter(customer=customer).update(amount=1150)
     create_posting(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
     create_posting(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "AAPL", "buy", 3, 3)  # in New York still December
     create_posting(customer, datetime(2026, 1, 1, 5, 0, tzinfo=UTC), "", "deposit", 200, 1200)
@@ -188,3 +193,34 @@ def test_a_busy_month_has_several_parts(bob: Customer, page_of: PageOf) -> None:
     assert page_of(bob).get(f"{address}.pdf?part=2").content.startswith(b"%PDF-")
     for nonsense in ("0", "3", "-1", "x", "²", "9" * 30):
         assert page_of(bob).get(f"{address}?part={nonsense}").status_code == 404
+
+
+@time_machine.travel("2026-03-05T12:00:00Z", tick=False)
+def test_the_newest_statement_reads_no_more_postings_after_years(winter: Customer) -> None:
+    def rows_read(customer: Customer) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            statement_of(customer.id, Month(2026, 3))
+        asked = [query["sql"] for query in queries if "accounts_posting" in query["sql"]]
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+            total = 0
+            for sql in asked:
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+                total += _rows_of_postings(cursor.fetchone()[0][0]["Plan"])
+        return total
+
+    old: Customer = CustomerFactory.create(email="old@example.com")
+    for number in range(300):
+        at = datetime(2025, 12, 1, 12, tzinfo=UTC) + timedelta(hours=number)
+        create_posting(old, at, "", "deposit", 1, number + 1)
+    create_posting(old, datetime(2026, 3, 4, 12, tzinfo=UTC), "", "deposit", 5, 305)
+    create_posting(winter, datetime(2026, 3, 4, 12, tzinfo=UTC), "", "deposit", 5, 1155)
+    assert 0 < rows_read(old) <= rows_read(winter)
+
+
+def _rows_of_postings(plan: dict[str, Any]) -> int:
+    """Return how many postings the nodes of a plan have read, whether they kept them or not."""
+    own = 0
+    if plan.get("Relation Name") == "accounts_posting":
+        own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return round(own) + sum(_rows_of_postings(part) for part in plan.get("Plans", []))
