@@ -9,10 +9,15 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.contrib.auth import get_backends
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.urls import get_resolver
+from django.template import Engine
+from django.template.loader import get_template
+from django.urls import get_resolver, reverse
+from django.utils.formats import get_format
 from django.utils.http import parse_header_parameters
+from django.utils.module_loading import import_string
 
 from brokerage.http_metrics import share_between_workers
 from local.environment import NotRunning
@@ -53,13 +58,23 @@ class Door(WSGIHandler):
 
 
 def _load_all() -> None:
+    from exchange import regular_days
     from web import problems
     from web.authentication import token_store
+    from web.timezones import eastern_today
 
     problems.table()
     token_store()
     for door in (get_resolver(), *get_resolver().url_patterns):
         getattr(door, "url_patterns", None)
+    reverse("home")
+    get_backends()
+    get_format("DECIMAL_SEPARATOR")
+    import_string(settings.MESSAGE_STORAGE)
+    _ = Engine.get_default().template_context_processors
+    for path in (settings.BASE_DIR / "templates").rglob("*.html"):
+        get_template(str(path.relative_to(settings.BASE_DIR / "templates")))
+    regular_days.closed_and_half_days(eastern_today().year)
 
 
 try:
@@ -73,8 +88,8 @@ probes = Door(settings.PROBE_MIDDLEWARE)
 # A page is computed for tens of milliseconds. Placing a trade takes the interpreter's lock a few times, and would wait
 # for Python's default of 5 ms each time.
 sys.setswitchinterval(0.0005)
-# Load now what the first requests and refusals would load: an import holds up all requests of the process, and that of
-# the problems with the lists of leaked passwords takes a third of a second.
+# Load now what the first requests, pages and refusals would load: an import holds up all requests of the process. Those
+# of the lists of leaked passwords and of the market's holidays take a third of a second each.
 _load_all()
 # Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()
