@@ -7,7 +7,7 @@ SWEEP_JOBS = {
     "accounts.notice_mail.send_notices": 1.0,
     "accounts.mail.deliver": 0.5,
     "trades.mails.mail_trades": 2.0,
-    "trades.valuation.read_day_charts": 10.0,
+    "trades.valuation.read_charts": 10.0,
     "accounts.statement_notices.enter_notices": 600.0,
     "trades.closing_prices.store_closing_prices": 600.0,
     "webhooks.queue.enter_events": 0.5,

@@ -1,15 +1,15 @@
 """Price history for charts: many stocks with one call to the exchange, and past prices from the shared cache.
 
 A period is read in blocks that begin at fixed times, whatever the chart. A block that lies in the past stays as it is;
-the current block is read again when another step has passed. All missing blocks are read together. The sweep reads
-those of the day ahead of the pages (`refresh`). While the exchange is unavailable, older blocks are shown.
+the current block is read again when another step has passed, or a quarter of an hour. All missing blocks are read
+together. The sweep reads those of the usual charts ahead of the pages (`refresh`). While the exchange is unavailable,
+older blocks are shown.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
@@ -22,8 +22,9 @@ from exchange.prices import none_if_unavailable
 
 BLOCK_STEPS = 32  # steps in a block: about a third of a chart, so that few prices are read that it does not show
 HISTORY_SECONDS_MAX = 60  # how long after a step its price may still be missing from a chart
+CURRENT_SECONDS_MAX = 900  # how long the current block of a chart with longer steps is up to date
 KEPT_SECONDS = 86_400  # how long a block is cached
-PARSED_MAX = 1024  # blocks that a process keeps ready to use, about 5 kB each
+PARSED_MAX = 4096  # blocks that a process keeps ready to use, about 5 kB each
 REFRESHED_TOGETHER = 40  # stocks in one call of the sweep, so that the exchange is never busy with it for long
 NEVER_STALE = float("inf")
 
@@ -33,8 +34,7 @@ Row = tuple[int, str]
 Rows = tuple[float, list[Row]]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """The price of a stock at a moment."""
 
     at: datetime
@@ -48,7 +48,9 @@ class _Block(NamedTuple):
 
 # By key: blocks as they are used. A block is replaced when it is no longer up to date.
 _parsed: dict[str, tuple[float, list[Point]]] = {}
-_refreshed: dict[int, int] = {}  # by the seconds of a step: the number of the last step that `refresh` has read
+# By the seconds of a step and the number of a batch of stocks: the day and the number of the step when `refresh` last
+# read that batch.
+_refreshed: dict[tuple[int, int], tuple[date, int]] = {}
 
 
 def histories(
@@ -76,27 +78,41 @@ def history(ticker: str, start: datetime, step_seconds: int, end: datetime | Non
     return histories([ticker], start, step_seconds, end).get(ticker, [])
 
 
-def refresh(tickers: Iterable[str], start: datetime, step_seconds: int, end: datetime | None = None) -> None:
+def refresh(
+    tickers: Iterable[str],
+    start: datetime,
+    step_seconds: int,
+    end: datetime | None = None,
+    batches_max: int | None = None,
+) -> None:
     """Read those blocks of a period again that will soon be out of date, so that no page has to wait for them.
 
     Idempotent: what another sweep has read is not read again.
 
+    Args:
+        tickers: The stocks.
+        start: The beginning of the period.
+        step_seconds: The time between two prices.
+        end: The end of the period; None: now.
+        batches_max: How many batches of REFRESHED_TOGETHER stocks to read at most; the next call goes on from there.
+
     Raises:
         Unknown: There was no trustworthy answer.
     """
-    step = int(time.time()) // step_seconds
-    if _refreshed.get(step_seconds) == step:
-        return
+    # The keys of blocks begin anew each day.
+    current = calendar.today(), int(time.time()) // min(step_seconds, CURRENT_SECONDS_MAX)
     _, blocks = _blocks(start, end, step_seconds)
     names = sorted(set(tickers))
-    for number in range(0, len(names), REFRESHED_TOGETHER):
+    batches = range(0, len(names), REFRESHED_TOGETHER)
+    outdated = [number for number in batches if _refreshed.get((step_seconds, number)) != current]
+    for number in outdated[:batches_max]:
         keys = _keys(blocks, names[number : number + REFRESHED_TOGETHER], step_seconds)
         cached: dict[str, Rows] = cache.get_many(keys.values())
         soon = time.time() + HISTORY_SECONDS_MAX
         missing = [place for place, key in keys.items() if key not in cached or cached[key][0] < soon]
         if missing:
             _store(keys, _ask(missing, step_seconds), step_seconds)
-    _refreshed[step_seconds] = step
+        _refreshed[step_seconds, number] = current
 
 
 def _are_adjacent(before: list[Point], after: list[Point]) -> bool:
@@ -163,11 +179,15 @@ def _store(keys: dict[Place, str], answer: dict[Place, list[Row]], step_seconds:
 
 
 def _fresh_until(block: _Block, step_seconds: int) -> float:
-    """Return until when a block that was just read is up to date: if it has not ended, a little after the next step."""
+    """Return until when a block that was just read is up to date: if it has not ended, a little after the next step.
+
+    A step of a day is not waited for: the session that begins within it has a price at once.
+    """
     if block.ends == block.begins + BLOCK_STEPS * step_seconds:
         return NEVER_STALE
     if step_seconds <= HISTORY_SECONDS_MAX:
         return block.ends + step_seconds
+    step_seconds = min(step_seconds, CURRENT_SECONDS_MAX)
     return (block.ends // step_seconds + 1) * step_seconds + HISTORY_SECONDS_MAX
 
 

@@ -11,11 +11,13 @@ from exchange.calendar import Session
 
 POINTS = 96  # the approximate number of points in a chart
 DAY = timedelta(days=1)
+YEAR = timedelta(days=365)
 DAY_SECONDS = 86_400
 DAYS_BACK = 10  # the market is never closed for longer
 SESSION_STEP_SECONDS = 300
 SESSION_STEPS_SECONDS = (900, 1800, 3600, 7200)  # for periods of several sessions
-QUARTER_SECONDS = 900
+# Of a chart around the clock. Longer steps are whole days. Few different steps, so that charts share their prices.
+STEPS_SECONDS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ PERIODS = {
         Period("1W", "past week", timedelta(days=7)),
         Period("1M", "past month", timedelta(days=30)),
         Period("3M", "past 3 months", timedelta(days=91)),
-        Period("1Y", "past year", timedelta(days=365)),
+        Period("1Y", "past year", YEAR),
         Period("ALL", "all time", None),
     )
 }
@@ -103,7 +105,7 @@ def time_grid_of(period: Period, opened: datetime, now: datetime) -> TimeGrid:
     # The exchange's bars begin at multiples of the step, so a chart at these moments has the exact prices.
     whole = ceil(opened.timestamp() / step) if opened > start else int(start.timestamp() // step)
     moments = _multiples_of_step(whole * step, now, step)
-    return TimeGrid([*moments, now], step, (moments[0] if moments else now, now))
+    return TimeGrid([*moments, now], min(step, DAY_SECONDS), (moments[0] if moments else now, now))
 
 
 def _session_grid(session: Session, opened: datetime, now: datetime) -> TimeGrid:
@@ -135,6 +137,6 @@ def _multiples_of_step(first: int, end: datetime, step: int) -> list[datetime]:
 
 
 def _step(span_seconds: float) -> int:
-    """Return the seconds between two moments of a chart of this length; for long charts, whole quarters of an hour."""
-    step = max(1, ceil(span_seconds / POINTS))
-    return ceil(step / QUARTER_SECONDS) * QUARTER_SECONDS if step > QUARTER_SECONDS / 2 else step
+    """Return the seconds between two moments of a chart of this length."""
+    shortest = span_seconds / POINTS
+    return next((step for step in STEPS_SECONDS if step >= shortest), ceil(shortest / DAY_SECONDS) * DAY_SECONDS)

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.utils import timezone
+
 from accounts.models import Position
 from exchange import market, price_history, prices
 from exchange.models import Stock
 from exchange.prices import Quote
 from trades import charts
-from trades.periods import day_grid, has_trading_hours
+from trades.periods import DAY_SECONDS, YEAR, day_grid, has_trading_hours
 
 SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows, with its age
 
@@ -91,14 +93,18 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
     return valued
 
 
-def read_day_charts() -> None:
-    """Read the prices of the day's charts of all listed stocks, so that no page has to wait for them. Idempotent.
+def read_charts() -> None:
+    """Read the prices of the usual charts of all listed stocks, so that no page has to wait for them. Idempotent.
+
+    These are the charts of the day, and those of months and of the year. The year is read for some stocks at a time.
 
     Raises:
         Unknown: There was no trustworthy answer.
     """
-    day = day_grid()
-    price_history.refresh(market.listed(), day.moments[0], day.step_seconds, day.moments[-1])
+    listed, day = market.listed(), day_grid()
+    price_history.refresh(listed, day.moments[0], day.step_seconds, day.moments[-1])
+    year = timezone.now() - YEAR
+    price_history.refresh(listed, year, DAY_SECONDS, batches_max=1)
 
 
 def company_names(tickers: Iterable[str]) -> dict[str, str]:

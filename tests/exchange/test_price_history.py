@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -74,6 +75,21 @@ def test_prices_are_the_same_in_parts_and_all_together() -> None:
     opens = {bar["at"]: bar["open"] for bar in bars}
     points = {point.at: point.price for point in in_parts["IBM"]}
     assert opens.items() <= points.items()
+
+
+def test_a_long_chart_is_read_ahead_in_batches(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_history, "REFRESHED_TOGETHER", 2)
+    start = timezone.now() - timedelta(days=365)
+    for _ in range(3):
+        price_history.refresh(TICKERS, start, 86_400, batches_max=1)
+    assert [tickers for tickers, _, _ in calls] == [["AAPL", "IBM"], ["KO"]]
+    price_history.forget()  # as in a page's process
+    assert histories(TICKERS, start, 86_400).keys() == set(TICKERS)
+    assert len(calls) == 2
+    tomorrow = timezone.now() + timedelta(days=1)
+    with time_machine.travel(tomorrow):
+        price_history.refresh(TICKERS, start, 86_400)
+    assert len(calls) == 4, "prices are read anew each day, because a split may have changed them"
 
 
 def test_nothing_after_the_end_is_requested(calls: list[Any]) -> None:
