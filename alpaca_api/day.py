@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
-from django.db.models import F, Sum
 from django.utils import timezone
 
-from accounts.models import CASH, Position, Posting
+from accounts.models import Position
 from exchange import calendar, market, prices
 from exchange.prices import Quote
 from trades import equity
+from trades.day import NOTHING_BOUGHT, Bought, DayGain, bought_since, day_gain
 from trades.equity import Held
 from web.timezones import EASTERN
 
@@ -22,28 +22,24 @@ class Day:
     Attributes:
         quotes: Current prices and previous closes.
         held: The shares held at the previous close.
-        bought: By ticker, the net cost in USD of the shares bought since then.
+        bought: By ticker, the shares bought since then.
     """
 
     quotes: dict[str, Quote]
     held: Held
-    bought: dict[str, Decimal]
+    bought: dict[str, Bought]
 
     @property
     def equity_before(self) -> Decimal | None:
         """The account's value at the previous close; None if a price is unknown."""
         return equity.equity([self.held], lambda ticker: [self._close(ticker)])[0]
 
-    def profit(self, position: Position) -> tuple[Decimal, Decimal] | None:
-        """Return the day's profit on a position, in USD and as a ratio; None if its price is unknown."""
+    def gain(self, position: Position) -> DayGain | None:
+        """Return the day's gain on a position; None if its price is unknown."""
         quote = self.quotes.get(position.ticker)
         if quote is None:
             return None
-        before = self.held.get(position.ticker, Decimal(0)) * quote.previous_close
-        bought = self.bought.get(position.ticker, Decimal(0))
-        gain = quote.price * position.quantity - before - bought
-        invested = before + max(bought, Decimal(0))
-        return gain, (gain / invested if invested else Decimal(0))
+        return day_gain(position, quote.price, quote.previous_close, self.bought.get(position.ticker, NOTHING_BOUGHT))
 
     def _close(self, ticker: str) -> Decimal | None:
         return self.quotes[ticker].previous_close if ticker in self.quotes else None
@@ -53,13 +49,11 @@ def day_of(customer_id: int) -> Day:
     """Return a customer's trading day so far."""
     closed_at = last_close()
     (held,) = equity.held_at(customer_id, [closed_at])
-    since = Posting.objects.filter(customer_id=customer_id, created_at__gt=closed_at, price__isnull=False)
-    bought = since.exclude(ticker=CASH).values("ticker").annotate(cost=Sum(F("change") * F("price")))
     owned = Position.objects.filter(customer_id=customer_id, quantity__gt=0).values_list("ticker", flat=True)
     return Day(
         quotes=prices.quotes({*equity.tickers_of([held]), *owned}),
         held=held,
-        bought={row["ticker"]: row["cost"] for row in bought},
+        bought=bought_since(customer_id, closed_at),
     )
 
 

@@ -105,7 +105,7 @@ def ratio(part: Decimal, whole: Decimal) -> str:
 def position(row: Position, day: Day, market: str) -> dict[str, Any]:
     """Return a position. Its value is at the last price, or None while no price is known."""
     cost = row.cost
-    quote, profit = day.quotes.get(row.ticker), day.profit(row)
+    quote, day_gain = day.quotes.get(row.ticker), day.gain(row)
     price, before = (quote.price, quote.previous_close) if quote else (None, None)
     value = row.market_value(price)
     gain = None if value is None else value - cost
@@ -123,8 +123,8 @@ def position(row: Position, day: Day, market: str) -> dict[str, Any]:
         "cost_basis": decimal(cost),
         "unrealized_pl": None if gain is None else decimal(gain),
         "unrealized_plpc": None if gain is None else ratio(gain, cost),
-        "unrealized_intraday_pl": decimal(money(profit[0])) if profit else None,
-        "unrealized_intraday_plpc": decimal(round(profit[1], 6)) if profit else None,
+        "unrealized_intraday_pl": decimal(money(day_gain.amount)) if day_gain else None,
+        "unrealized_intraday_plpc": decimal(round(day_gain.ratio, 6)) if day_gain else None,
         "current_price": None if price is None else decimal(price),
         "lastday_price": decimal(before) if before else None,
         "change_today": ratio(price - before, before) if price and before else None,

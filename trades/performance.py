@@ -20,6 +20,7 @@ from trades.periods import Period, TimeGrid, day_label, has_trading_hours, time_
 SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows
 STOCK_ALL = timedelta(days=5 * 365)  # how far back a stock's chart goes
 ZERO = Decimal(0)
+BEFORE = timedelta(microseconds=1)  # just before an account's first posting
 
 
 @dataclass(slots=True)
@@ -61,10 +62,11 @@ def worth(customer_id: int, period: Period, *, shows_deposits: bool = False) -> 
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return result
-    flows = _flows(customer_id, [*moments[:-1], now], price_series)
-    result.deposits = sum((inflow - outflow for inflow, outflow in flows[1:]), ZERO)
-    base = known[0]
-    if period.name == "1D" and has_trading_hours() and opened < moments[0]:
+    is_new = time_grid.begins_with_account
+    flows = _flows(customer_id, opened - BEFORE if is_new else moments[0], [*moments[:-1], now], price_series)
+    result.deposits = sum((inflow - outflow for inflow, outflow in flows), ZERO)
+    base = ZERO if is_new else known[0]
+    if period.name == "1D" and has_trading_hours() and not is_new:
         base = _at_previous_close(held[0], quotes) or base
     returns = charts.time_weighted([base, *known], [(ZERO, ZERO), *flows])[1:]
     result.gain, result.ratio = known[-1] - base - result.deposits, returns[-1]
@@ -131,15 +133,15 @@ def _opened_at(customer_id: int) -> datetime | None:
 
 
 def _flows(
-    customer_id: int, moments: Sequence[datetime], price_series: dict[str, list[Decimal | None]]
+    customer_id: int, first: datetime, moments: Sequence[datetime], price_series: dict[str, list[Decimal | None]]
 ) -> list[tuple[Decimal, Decimal]]:
-    """Return the inflow and the outflow between each moment and the one before, USD; zero for the first moment.
+    """Return the inflow and the outflow between each moment and the one before, USD; for the first one, since `first`.
 
     These are deposits, withdrawals, and adjustments, which are not gains. Shares count at the price of the moment.
     """
     inflow, outflow = [ZERO] * len(moments), [ZERO] * len(moments)
     with connection.cursor() as cursor:
-        cursor.execute(FLOWS, {"customer": customer_id, "first": moments[0], "moments": list(moments)})
+        cursor.execute(FLOWS, {"customer": customer_id, "first": first, "moments": list(moments)})
         rows = cursor.fetchall()
         shares = equity.InTodaysShares(customer_id, {ticker for _, ticker, _, _ in rows} - {CASH})
         for number, ticker, change, posted_at in rows:

@@ -47,12 +47,13 @@ class TimeGrid:
     """The moments of a chart, in order. The last one is now, or the close of the session that a day's chart shows.
 
     `step_seconds` is the time between two prices. `axis` is the first and the last moment of the x axis; None: the
-    moments are spaced evenly.
+    moments are spaced evenly. `begins_with_account`: there was nothing to show at the beginning of the period.
     """
 
     moments: list[datetime]
     step_seconds: int
     axis: tuple[datetime, datetime] | None
+    begins_with_account: bool
 
 
 def has_trading_hours() -> bool:
@@ -100,12 +101,12 @@ def time_grid_of(period: Period, opened: datetime, now: datetime) -> TimeGrid:
         return _session_grid(session, opened, now)
     start = now - period.length if period.length else opened
     if session:
-        return _multi_session_grid(max(start, opened), now)
+        return _multi_session_grid(start, opened, now)
     step = _step((now - max(start, opened)).total_seconds())
     # The exchange's bars begin at multiples of the step, so a chart at these moments has the exact prices.
     whole = ceil(opened.timestamp() / step) if opened > start else int(start.timestamp() // step)
     moments = _multiples_of_step(whole * step, now, step)
-    return TimeGrid([*moments, now], min(step, DAY_SECONDS), (moments[0] if moments else now, now))
+    return TimeGrid([*moments, now], min(step, DAY_SECONDS), (moments[0] if moments else now, now), opened >= start)
 
 
 def _session_grid(session: Session, opened: datetime, now: datetime) -> TimeGrid:
@@ -113,10 +114,11 @@ def _session_grid(session: Session, opened: datetime, now: datetime) -> TimeGrid
     end = min(now, closes)
     first = ceil(max(opens, opened).timestamp() / SESSION_STEP_SECONDS) * SESSION_STEP_SECONDS
     moments = _multiples_of_step(first, end, SESSION_STEP_SECONDS)
-    return TimeGrid([*moments, end if moments else now], SESSION_STEP_SECONDS, (opens, closes))
+    return TimeGrid([*moments, end if moments else now], SESSION_STEP_SECONDS, (opens, closes), opened > opens)
 
 
-def _multi_session_grid(start: datetime, now: datetime) -> TimeGrid:
+def _multi_session_grid(start: datetime, opened: datetime, now: datetime) -> TimeGrid:
+    begins_with_account, start = opened >= start, max(start, opened)
     sessions = calendar.sessions(calendar.eastern_date(start), calendar.eastern_date(now))
     for step in SESSION_STEPS_SECONDS:
         moments = [
@@ -127,9 +129,9 @@ def _multi_session_grid(start: datetime, now: datetime) -> TimeGrid:
             )
         ]
         if len(moments) <= POINTS:
-            return TimeGrid([*moments, now], step, None)
+            return TimeGrid([*moments, now], step, None, begins_with_account)
     opens = [session.opens_at.astimezone(UTC) for session in sessions if start <= session.opens_at < now]
-    return TimeGrid([*opens[:: ceil(len(opens) / POINTS)], now], DAY_SECONDS, None)
+    return TimeGrid([*opens[:: ceil(len(opens) / POINTS)], now], DAY_SECONDS, None, begins_with_account)
 
 
 def _multiples_of_step(first: int, end: datetime, step: int) -> list[datetime]:

@@ -11,6 +11,7 @@ from exchange import market, price_history, prices
 from exchange.models import Stock
 from exchange.prices import Quote
 from trades import charts
+from trades.day import NOTHING_BOUGHT, Bought, DayGain, bought_since, day_gain
 from trades.periods import DAY_SECONDS, YEAR, day_grid, has_trading_hours
 
 SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows, with its age
@@ -20,8 +21,8 @@ SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows, with its age
 class Holding:
     """A stock with its price, the day's change, and a customer's position in it. None: not known.
 
-    `before` is the price from which the day's change is counted, USD. `share` is the position's share of the account's
-    value, as a ratio.
+    `before` is the price from which the day's change is counted, USD. `bought` is what the customer has bought since
+    then. `share` is the position's share of the account's value, as a ratio.
     """
 
     ticker: str
@@ -30,6 +31,7 @@ class Holding:
     before: Decimal | None
     spark: str
     position: Position | None = None
+    bought: Bought = NOTHING_BOUGHT
     share: Decimal | None = None
 
     @property
@@ -50,9 +52,19 @@ class Holding:
         return self.position.market_value(self.price) if self.position else None
 
     @property
+    def day(self) -> DayGain | None:
+        """The day's gain or loss on these shares."""
+        if self.position is None or self.quote is None or not self.before:
+            return None
+        return day_gain(self.position, self.quote.price, self.before, self.bought)
+
+    @property
     def day_gain(self) -> Decimal | None:
-        """The day's gain or loss on these shares, USD."""
-        return (self.quote.price - self.before) * self.quantity if self.quote and self.before else None
+        return self.day.amount if self.day else None
+
+    @property
+    def day_ratio(self) -> Decimal | None:
+        return self.day.ratio if self.day else None
 
     @property
     def cost(self) -> Decimal:
@@ -73,6 +85,8 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
     names = company_names(tickers)
     quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX, prices.LIVE_SECONDS)
     day, has_hours = day_grid(), has_trading_hours()
+    owner = next((position.customer_id for position in positions.values()), None)
+    bought = bought_since(owner, day.moments[0]) if owner else {}
     price_series = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])
     valued = []
     for ticker in tickers:
@@ -88,6 +102,7 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
                 before=before,
                 spark=charts.sparkline([point.price for point in points] + ([quote.price] if quote else [])),
                 position=positions.get(ticker),
+                bought=bought.get(ticker, NOTHING_BOUGHT),
             )
         )
     return valued

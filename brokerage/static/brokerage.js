@@ -218,10 +218,17 @@ function showPrices(prices) {
     if (before) put(place, "day-ratio", percent(price / before - 1), price - before);
     if (!quantity) continue;
     const value = price * quantity;
-    if (place.dataset.counts !== undefined) moved += value - Number(place.dataset.last || value);
+    const change = value - Number(place.dataset.last || value);
+    if (place.dataset.counts !== undefined) moved += change;
     place.dataset.last = value;
     put(place, "value", usd.format(value));
-    if (before) put(place, "day", signedUsd((price - before) * quantity), price - before);
+    if (place.dataset.dayGain) {
+      const dayGain = Number(place.dataset.dayGain) + change;
+      const invested = Number(place.dataset.invested);
+      place.dataset.dayGain = dayGain;
+      put(place, "day", signedUsd(dayGain), dayGain);
+      if (invested) put(place, "invested-ratio", percent(dayGain / invested), dayGain);
+    }
     put(place, "gain", signedUsd(value - cost), value - cost);
     if (cost) put(place, "gain-ratio", percent(value / cost - 1), value - cost);
   }

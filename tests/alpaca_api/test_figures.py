@@ -16,6 +16,7 @@ from exchange import prices
 from exchange.prices import Quote
 from tests.alpaca_api.conftest import Alpaca
 from trades import equity, performance
+from trades.day import Bought
 from trades.periods import PERIODS
 from web.timezones import EASTERN
 
@@ -132,10 +133,13 @@ def test_the_pages_chart_and_the_portfolio_history_agree(
 def test_todays_profit_counts_shares_bought_today_from_their_price() -> None:
     now = timezone.now().astimezone(UTC)
     day = Day(
-        {"AAPL": Quote(Decimal(12), Decimal(10), now)}, {"": Decimal(5), "AAPL": Decimal(3)}, {"AAPL": Decimal(22)}
+        {"AAPL": Quote(Decimal(12), Decimal(10), now)},
+        {"": Decimal(5), "AAPL": Decimal(3)},
+        {"AAPL": Bought(Decimal(2), Decimal(22))},
     )
-    gain, ratio = day.profit(Position(ticker="AAPL", quantity=5)) or (None, None)
-    assert (gain, ratio) == (60 - 30 - 22, Decimal(8) / 52)
+    gain = day.gain(Position(ticker="AAPL", quantity=5))
+    assert gain
+    assert (gain.amount, gain.ratio) == (60 - 30 - 22, Decimal(8) / 52)
     assert day.equity_before == 35
     assert Day({}, {"AAPL": Decimal(3)}, {}).equity_before is None
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
 from accounts import watchlists
+from accounts.money import money
 from trades import performance, search, valuation
 from trades.estimate import AHEAD_MAX, buying_power_after
 from trades.halts import halt_of
@@ -23,6 +24,7 @@ from web.sign_in import ask_to_sign_in, signed_in
 OPEN_SHOWN = 10
 POSITIONS_SHOWN = 50  # until the customer asks for all of them
 NO_CONTENT = 204  # htmx leaves the page as it is
+CENT = Decimal("0.01")
 OLD_SECONDS = 15  # a page shows the age of prices that were read longer ago
 
 # The columns by which the table of positions can be sorted.
@@ -72,7 +74,8 @@ def home(request: HttpRequest) -> HttpResponse:
             "not_shown": in_order[shown:],
             "owned": len(owned),
             "shows_all": shows_all,
-            "total": _total(owned, worth),
+            "total": (total := _total(owned, worth)),
+            "gain_elsewhere": _gain_elsewhere(worth, total) if period.name == "1D" else None,
             "delisted": [holding.ticker for holding in owned if holding.quote and holding.quote.is_last_known],
             "sort": sort,
             "day_words": day_label(),
@@ -109,6 +112,14 @@ def _total(owned: list[Holding], worth: Worth) -> dict[str, Decimal] | None:
         "day_ratio": day / (value - day) if value != day else Decimal(0),
         "share": value / worth.value if worth.value else Decimal(0),
     }
+
+
+def _gain_elsewhere(worth: Worth, total: dict[str, Decimal] | None) -> Decimal | None:
+    """Return the part of the day's gain (USD) that is not of the positions; None if that is less than a cent."""
+    if worth.gain is None or total is None:
+        return None
+    elsewhere = money(worth.gain - total["day"])
+    return elsewhere if abs(elsewhere) >= CENT else None
 
 
 def oldest_read_at(holdings: list[Holding]) -> float | None:
