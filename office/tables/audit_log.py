@@ -26,9 +26,8 @@ class AuditTable(Table):
 
     power = Power.AUDIT
     shows_customers = False
-    list_display = ("number", moment("at", "at"), "sentence", "customer", "reason", "changed", "address")
+    list_display = (moment("at", "at"), "sentence", "customer", "reason", "changed", "address", "number")
     list_filter = (CustomerFilter, TradeFilter, StaffFilter, ActionFilter, AuditDayFilter)
-    list_display_links = None
     search_fields = ("subject",)
     search_help_text = "Email of a member of staff, or a customer by email, name or id"
     key = "number"

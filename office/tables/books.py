@@ -30,7 +30,6 @@ class PostingTable(Table):
         "settles_on",
     )  # fmt: skip
     list_select_related = ("customer",)
-    list_display_links = None
     list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
     search_fields = ("cause",)
     search_help_text = "Id of a trade, a transfer or an adjustment"
@@ -65,7 +64,6 @@ class LotTable(Table):
         "customer", "ticker", "acquired_on", "shares", "remaining_shares", "cost_usd", "remaining_usd", "brought_in_by",
     )  # fmt: skip
     list_select_related = ("customer",)
-    list_display_links = None
     list_filter = (CustomerFilter, TickerFilter, LotStateFilter)
     key = "id"
     exported = (
@@ -171,7 +169,6 @@ class ReconciliationTable(Table):
     """Reconciliations with the exchange, newest first."""
 
     list_display = (moment("at", "at"), "orders", "fills", "tickers", "breaks", "took_ms", "asked_by")
-    list_display_links = None
     key = "id"
     bounded = False
     shows_customers = False

@@ -77,7 +77,6 @@ class SignInTable(Table):
 
     list_display = (moment("at", "at"), "customer", "kind", "second_factor", "address", "device", "session")
     list_select_related = ("customer",)
-    list_display_links = None
     list_filter = (CustomerFilter, SignInKindFilter, AddressFilter)
     key = "id"
     exported = (

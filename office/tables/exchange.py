@@ -20,7 +20,6 @@ class CallTable(Table):
     """Calls to the exchange, newest first."""
 
     list_display = (moment("at", "at"), "verb", "trades", "outcome", "answer", "took")
-    list_display_links = None
     search_fields = ("trade_ids",)
     search_help_text = "Trade id"
     key = "id"
@@ -63,7 +62,6 @@ class StockTable(Table):
     """Stocks that are or were listed."""
 
     list_display = ("ticker", "name", "market", "industry", "listed", moment("seen_at", "last listed"))
-    list_display_links = None
     search_fields = ("ticker", "name")
     key = "ticker"
     bounded = False

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import NoReverseMatch
 from unfold.views import ChangeList
 
 ROWS_PER_PAGE = 50
@@ -75,6 +76,17 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             return rows
         except INVALID_VALUE_ERRORS as error:
             raise IncorrectLookupParameters from error
+
+    def url_for_result(self, result: Any) -> str:
+        """Return the address of a row's page.
+
+        Raises:
+            NoReverseMatch: It has none. The list then shows the first column without a link, as the heading of the row.
+        """
+        if not self.model_admin.has_pages:
+            raise NoReverseMatch
+        address: str = super().url_for_result(result)
+        return address
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page, and find out where the next one begins."""

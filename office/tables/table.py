@@ -32,6 +32,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
         power: The power that is needed to see the list.
         exported: The columns of the CSV file.
         shows_customers: False if the rows are not about customers.
+        has_pages: Whether each row has a page of its own.
     """
 
     actions = None
@@ -46,6 +47,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
     bounded = True
     power = Power.READ
     shows_customers = True
+    has_pages = False
     exported: Sequence[Column] = ()
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
@@ -164,6 +166,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
 class PageTable(Table):
     """A list whose rows have a page of their own. `target` describes the row in the audit log."""
 
+    has_pages = True
     page_template = ""
     target: Target[Any]
 

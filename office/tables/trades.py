@@ -165,7 +165,6 @@ class ReportTable(Table):
         moment("received_at", "received"),
         moment("handled_at", "handled"),
     )
-    list_display_links = None
     list_filter = (OutcomeFilter, CustomerFilter)
     search_fields = ("trade_id",)
     search_help_text = "Trade id"

@@ -295,3 +295,15 @@ def test_exported_cells_are_not_formulas() -> None:
 
     assert cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
     assert cell(Decimal("-3.5")) == "-3.5"
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_first_column_of_a_list_has_its_own_name(
+    compliance: Client, alice: Customer, exchange: StandInExchange, name: str
+) -> None:
+    """On a phone, each value has the name of its column beside it."""
+    market.refresh()
+    place_trade(alice.id, "AAPL", Type.BUY, 1)
+    compliance.get("/admin/accounts/customer/")  # recorded in the audit log
+    text = compliance.get(f"/admin/{name}/").content.decode()
+    assert "Select record" not in text
