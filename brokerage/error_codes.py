@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
+from django.shortcuts import render
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -28,18 +28,18 @@ class Row(NamedTuple):
 @require_safe
 def error_codes(request: HttpRequest) -> HttpResponse:
     """Show what each code of a refused request or a rejected trade means."""
-    return HttpResponse(_page())
+    return render(request, "error_codes.html", _tables())
 
 
 @cache
-def _page() -> str:
+def _tables() -> dict[str, list[Row]]:
     text = SOURCE.read_text()
     refusals: list[Row] = []
     for row in REFUSAL.finditer(text):
         anchor = "" if row["code"] in {refusal.code for refusal in refusals} else row["code"]
         refusals.append(Row(anchor, row["code"], _html(row["meaning"]), row["status"]))
     reasons = [Row(f"reason-{row['code']}", row["code"], _html(row["meaning"])) for row in REASON.finditer(text)]
-    return render_to_string("error_codes.html", {"refusals": refusals, "reasons": reasons})
+    return {"refusals": refusals, "reasons": reasons}
 
 
 def _html(markdown: str) -> SafeString:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from accounts import tokens
@@ -54,3 +55,10 @@ def test_a_customer_ends_only_their_own_sessions(alice: Customer, bob: Customer,
     assert bobs_browser.get("/account").status_code == 200
     page_of(bob).post(f"/account/sessions/{session.pk}/end")
     assert bobs_browser.get("/account").status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/api/errors/", "/api/docs/", "/nothing"])
+def test_pages_for_everyone_know_who_is_signed_in(
+    bob: Customer, page_of: Callable[[Customer], Client], path: str
+) -> None:
+    assert "Sign in" not in page_of(bob).get(path).content.decode()
