@@ -3,10 +3,30 @@
 import logging
 import logging.config
 import os
+import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+QUOTED = re.compile("[ \t=\r\n\"']")  # characters of a value that is shown with quotes
+LEVEL_WIDTH = len("critical") + 1
+
+
+def plain_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Return a line as structlog's ConsoleRenderer writes it without colors.
+
+    Every placing writes a line, and the ConsoleRenderer would take a tenth of the placing's CPU time.
+    """
+    exception = event.pop("exception", "")
+    head = f"{event.pop('timestamp')} [{event.pop('level'):<{LEVEL_WIDTH}}] {event.pop('event')}"
+    pairs = "".join([f" {name}={_shown(event[name])}" for name in sorted(event)])
+    return f"{head}{pairs}\n{exception}" if exception else f"{head}{pairs}"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and not QUOTED.search(value) else repr(value)
 
 
 def configure(levels: dict[str, str]) -> None:
@@ -29,7 +49,8 @@ def configure(levels: dict[str, str]) -> None:
         renderer: Any = structlog.processors.JSONRenderer()
     else:
         uses_colors = sys.stdout.isatty() or os.environ.get("FORCE_COLOR", "") != ""
-        renderer = structlog.dev.ConsoleRenderer(colors=uses_colors and not os.environ.get("NO_COLOR"), pad_event_to=0)
+        uses_colors = uses_colors and not os.environ.get("NO_COLOR")
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0) if uses_colors else plain_line
     logging.config.dictConfig(
         {
             "version": 1,
