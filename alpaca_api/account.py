@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from accounts import notices
 from accounts import queries as accounts
 from accounts.models import Token
-from accounts.money import money
 from accounts.settlement import cash_of
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
@@ -33,7 +32,7 @@ class AccountView(AlpacaView):
         positions = list(accounts.positions_of(self.customer_id))
         day = day_of(self.customer_id)
         prices = {ticker: quote.price for ticker, quote in day.quotes.items()}
-        value = sum((money(prices.get(row.ticker, row.average_price) * row.quantity) for row in positions), Decimal(0))
+        value = sum((row.value_or_cost(prices.get(row.ticker)) for row in positions), Decimal(0))
         rules = checks.rules()
         return Response(
             alpaca.account(

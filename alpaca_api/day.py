@@ -1,7 +1,7 @@
 """The current trading day of an account: its value at the previous close, and its purchases since."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from decimal import Decimal
 
 from django.utils import timezone
@@ -60,14 +60,7 @@ def day_of(customer_id: int) -> Day:
 def last_close() -> datetime:
     """Return the close of the session before the current or latest one; midnight Eastern if the market never closes."""
     now = timezone.now()
-    day = calendar.eastern_date(now)
-    opened = [session for session in calendar.sessions(day - timedelta(days=20), day) if session.opens_at <= now]
-    if is_always_open() or len(opened) < 2:
-        return datetime.combine(day, time.min, EASTERN)
+    opened = calendar.sessions_opened(now)
+    if market.is_always_open() or len(opened) < 2:
+        return datetime.combine(calendar.eastern_date(now), time.min, EASTERN)
     return opened[-2].closes_at
-
-
-def is_always_open() -> bool:
-    """Return whether the exchange never closes, which is the default of the stand-in exchange."""
-    hours = market.clock()
-    return bool(hours and hours["hours"] == "always")

@@ -16,8 +16,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import CASH, Posting
-from alpaca_api.day import is_always_open, last_close
-from exchange import calendar, price_history, prices
+from alpaca_api.day import last_close
+from exchange import calendar, market, price_history, prices
 from trades import equity
 from web.timezones import EASTERN
 
@@ -67,11 +67,11 @@ def period_start(end: datetime, length: timedelta) -> datetime:
 
     A period of up to five days counts trading days and begins with an open; a longer one begins at midnight Eastern.
     """
-    if is_always_open():
+    if market.is_always_open():
         return end - length
     day = calendar.eastern_date(end)
     if length <= timedelta(days=5):  # trading days, not counting weekends and holidays
-        opened = [session for session in calendar.sessions(day - timedelta(days=20), day) if session.opens_at < end]
+        opened = calendar.sessions_opened(end)
         return opened[-min(length.days, len(opened))].opens_at if opened else end - length
     return datetime.combine(day, time.min, EASTERN) - length
 
@@ -99,7 +99,7 @@ def _days(start: datetime, end: datetime, reporting: str) -> Iterator[tuple[date
     day, last = calendar.eastern_date(start), calendar.eastern_date(end)
     while day <= last:
         session = calendar.session(day)
-        if reporting == "continuous" or is_always_open():
+        if reporting == "continuous" or market.is_always_open():
             midnight = datetime.combine(day, time.min, EASTERN)
             yield midnight, datetime.combine(day + timedelta(days=1), time.min, EASTERN)
         elif session and reporting == "extended_hours":

@@ -23,6 +23,7 @@ __all__ = ["FIRST_DAY", "LAST_DAY", "eastern_date", "today"]  # and everything b
 OPENS, CLOSES, CLOSES_HALF_DAY = time(9, 30), time(16, 0), time(13, 0)
 CLOSURES_AGE_SECONDS_MAX = 2.0
 LOOK_AHEAD_DAYS = 30  # the exchange is never closed for longer
+LOOK_BACK = timedelta(days=20)  # has at least five sessions, however many days the exchange was closed
 
 
 class Session(NamedTuple):
@@ -61,6 +62,12 @@ def sessions(first: date, last: date) -> list[Session]:
     first, last = max(first, FIRST_DAY), min(last, LAST_DAY)
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return [found for day in days if (found := session(day)) is not None]
+
+
+def sessions_opened(before: datetime) -> list[Session]:
+    """Return the sessions that opened in the days of LOOK_BACK before a moment, in order."""
+    day = eastern_date(before)
+    return [found for found in sessions(day - LOOK_BACK, day) if found.opens_at < before]
 
 
 def next_session(moment: datetime) -> Session | None:

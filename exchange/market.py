@@ -178,6 +178,18 @@ def is_open() -> bool:
     return hours["nextClose"] is None or (exchange_time.now() or timezone.now()) < hours["nextClose"]
 
 
+def is_always_open() -> bool:
+    """Return whether the exchange never closes, as the stand-in exchange by default; False while that is not known."""
+    hours = clock()
+    return hours is not None and hours["hours"] == "always"
+
+
+def has_trading_hours() -> bool:
+    """Return whether the exchange opens and closes; False while that is not known."""
+    hours = clock()
+    return hours is not None and hours["hours"] != "always"
+
+
 def refresh_clock() -> None:
     """Read the market hours into the shared cache, for all processes. Idempotent.
 

@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from accounts.models import CASH
 from accounts.money import money
-from exchange import price_history, prices
+from exchange import market, price_history, prices
 from exchange.price_history import Point
 from exchange.prices import Quote
 from trades import charts, equity, ticker_change
 from trades.charts import Chart, Series
-from trades.periods import Period, TimeGrid, day_label, has_trading_hours, time_grid_of
+from trades.periods import Period, TimeGrid, day_label, time_grid_of
 
 SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows
 STOCK_ALL = timedelta(days=5 * 365)  # how far back a stock's chart goes
@@ -66,7 +66,7 @@ def worth(customer_id: int, period: Period, *, shows_deposits: bool = False) -> 
     flows = _flows(customer_id, opened - BEFORE if is_new else moments[0], [*moments[:-1], now], price_series)
     result.deposits = sum((inflow - outflow for inflow, outflow in flows), ZERO)
     base = ZERO if is_new else known[0]
-    if period.name == "1D" and has_trading_hours() and not is_new:
+    if period.name == "1D" and market.has_trading_hours() and not is_new:
         base = _at_previous_close(held[0], quotes) or base
     returns = charts.time_weighted([base, *known], [(ZERO, ZERO), *flows])[1:]
     result.gain, result.ratio = known[-1] - base - result.deposits, returns[-1]
@@ -94,7 +94,7 @@ def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart
     moments = [moment for moment in moments if moment >= first or moment is moments[-1]]
     past_prices = price_history.price_at(points, moments[:-1])
     values = [*(price for price in past_prices if price is not None), quote.price]
-    base = quote.previous_close if period.name == "1D" and has_trading_hours() else values[0]
+    base = quote.previous_close if period.name == "1D" and market.has_trading_hours() else values[0]
     changes = [value / base - 1 for value in values]
     return charts.draw(Series(moments, values, base, time_grid.axis, values, changes)), changes[-1]
 

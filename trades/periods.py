@@ -13,7 +13,6 @@ POINTS = 96  # the approximate number of points in a chart
 DAY = timedelta(days=1)
 YEAR = timedelta(days=365)
 DAY_SECONDS = 86_400
-DAYS_BACK = 10  # the market is never closed for longer
 SESSION_STEP_SECONDS = 300
 SESSION_STEPS_SECONDS = (900, 1800, 3600, 7200)  # for periods of several sessions
 # Of a chart around the clock. Longer steps are whole days. Few different steps, so that charts share their prices.
@@ -56,20 +55,9 @@ class TimeGrid:
     begins_with_account: bool
 
 
-def has_trading_hours() -> bool:
-    """Return whether the exchange opens and closes, and not just trades around the clock."""
-    clock = market.clock()
-    return clock is not None and clock["hours"] != "always"
-
-
 def last_session(now: datetime) -> Session | None:
     """Return the current session, or the previous one if the market is closed; None if the exchange never closes."""
-    if not has_trading_hours():
-        return None
-    today = calendar.eastern_date(now)
-    opened = [
-        session for session in calendar.sessions(today - timedelta(days=DAYS_BACK), today) if session.opens_at <= now
-    ]
+    opened = calendar.sessions_opened(now) if market.has_trading_hours() else []
     return opened[-1] if opened else None
 
 
@@ -84,7 +72,7 @@ def day_label() -> str:
 def day_grid() -> TimeGrid:
     """Return the moments of a stock's one-day chart."""
     now = timezone.now()
-    return time_grid_of(PERIODS["1D"], now - 2 * DAY * DAYS_BACK, now)
+    return time_grid_of(PERIODS["1D"], now - calendar.LOOK_BACK, now)
 
 
 def time_grid_of(period: Period, opened: datetime, now: datetime) -> TimeGrid:

@@ -12,7 +12,7 @@ from exchange.models import Stock
 from exchange.prices import Quote
 from trades import charts
 from trades.day import NOTHING_BOUGHT, Bought, DayGain, bought_since, day_gain
-from trades.periods import DAY_SECONDS, YEAR, day_grid, has_trading_hours
+from trades.periods import DAY_SECONDS, YEAR, day_grid
 
 SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows, with its age
 
@@ -84,7 +84,7 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
     tickers = list(tickers)
     names = company_names(tickers)
     quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX, prices.LIVE_SECONDS)
-    day, has_hours = day_grid(), has_trading_hours()
+    day, has_hours = day_grid(), market.has_trading_hours()
     owner = next((position.customer_id for position in positions.values()), None)
     bought = bought_since(owner, day.moments[0]) if owner else {}
     price_series = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])

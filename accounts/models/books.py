@@ -95,6 +95,11 @@ class Position(models.Model):
         """Return what the shares are worth at a price, USD; None without a price."""
         return None if price is None else money(price * self.quantity)
 
+    def value_or_cost(self, price: Decimal | None) -> Decimal:
+        """Return what the shares are worth at a price, USD; without a price, what they cost."""
+        value = self.market_value(price)
+        return self.cost if value is None else value
+
 
 class Transfer(models.Model):
     """A deposit or a withdrawal, and the cause of one posting."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db import connection
 from django.utils import timezone
 
+from accounts.models import Position
 from exchange import prices
 from office import daily_report
 from web.cached import Cached
@@ -46,9 +47,12 @@ def _read() -> Figures:
         cursor.execute(CASH_HELD)
         cash, customers = cursor.fetchone()
         cursor.execute(SHARES_HELD)
-        held = cursor.fetchall()
-    known = prices.known([ticker for ticker, _, _ in held], seconds_max=prices.KEPT_SECONDS)
-    shares = sum((known[ticker].price * count if ticker in known else cost for ticker, count, cost in held), Decimal(0))
+        held = [Position(ticker=ticker, quantity=count, cost=cost) for ticker, count, cost in cursor.fetchall()]
+    last = prices.known([position.ticker for position in held], seconds_max=prices.KEPT_SECONDS)
+    shares = sum(
+        (position.value_or_cost(last[position.ticker].price if position.ticker in last else None) for position in held),
+        Decimal(0),
+    )
     return Figures(
         at=timezone.now(),
         volume=Decimal(today["volume"]),

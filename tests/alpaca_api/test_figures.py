@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Customer, Position
 from alpaca_api import history
 from alpaca_api.day import Day
-from exchange import prices
+from exchange import market, prices
 from exchange.prices import Quote
 from tests.alpaca_api.conftest import Alpaca
 from trades import equity, performance
@@ -42,7 +42,7 @@ def test_the_same_request_returns_the_same_points(bob: Customer, alpaca_of: Alpa
 
 
 def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "is_always_open", lambda: False)
+    monkeypatch.setattr(market, "is_always_open", lambda: False)
     start, end = datetime(2026, 11, 20, tzinfo=EASTERN), datetime(2026, 12, 1, tzinfo=EASTERN)
     days = history.windows(start, end, "1D", "market_hours")
     assert [window.start.day for window in days] == [20, 23, 24, 25, 27, 30], "no weekend, and no Thanksgiving"
@@ -59,7 +59,7 @@ def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyP
 
 
 def test_profit_excludes_deposits_and_restarts_each_day(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "is_always_open", lambda: False)
+    monkeypatch.setattr(market, "is_always_open", lambda: False)
     values = [Decimal(n) for n in (100, 110, 120, 150, 155)]
     monkeypatch.setattr(history, "equity_at", lambda *_: values)
     monkeypatch.setattr(history, "cashflows", lambda *_: {"CSD": [Decimal(0), Decimal(0), Decimal(20), Decimal(20)]})
