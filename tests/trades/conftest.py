@@ -4,8 +4,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from accounts.models import Customer
+from tests.conftest import StandInExchange
 from trades import lane
+from trades.models import Trade
+from trades.place import place_trade
+
+
+@pytest.fixture
+def client(alice: Customer, api_of: Any) -> Client:
+    """Return an API client for Alice."""
+    return api_of(alice)
+
+
+@pytest.fixture
+def trade(exchange: StandInExchange, alice: Customer) -> Trade:
+    """Return Alice's PLACED trade, the first in her line."""
+    return place_trade(alice.id, "AAPL", "SELL", 3)[0]
 
 
 @pytest.fixture

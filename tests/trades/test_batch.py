@@ -26,11 +26,6 @@ from web import rate_limits
 BATCH = f"{TRADES}/batch"
 
 
-@pytest.fixture
-def client(alice: Customer, api_of: Any) -> Client:
-    return api_of(alice)
-
-
 def send(client: Client, *trades: Any) -> list[dict[str, Any]]:
     """Place a batch and return the result of each trade."""
     response = post(client, BATCH, {"trades": list(trades)})
