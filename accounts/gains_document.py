@@ -18,7 +18,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
         Http404: The year has fewer parts.
     """
     sold = gains_of(customer_id, year)
-    shown = get_part(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
+    document_part = get_part(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
     totals = totals_of(sold)
     sums = [
         [name, cents(totals[term].proceeds), cents(totals[term].cost), signed_cents(totals[term].gain)]
@@ -30,7 +30,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
             *(cents(piece.proceeds), cents(piece.cost), signed_cents(piece.gain)),
             ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
         ]
-        for piece in shown.rows
+        for piece in document_part.rows
     ]
     pieces = (
         pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
@@ -38,7 +38,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
     customer = Customer.objects.get(id=customer_id)
     name = pdf.printable(customer.name, customer.email) or customer.email
     return pdf.document(
-        f"Realized gains {year}" + (f", part {part} of {shown.count}" if shown.count > 1 else ""),
+        f"Realized gains {year}" + (f", part {part} of {document_part.count}" if document_part.count > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
         [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), *pdf.heading("Every piece"), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",

@@ -310,11 +310,11 @@ def _load(changes: LotChanges, disposals: Sequence[Disposal]) -> None:
 
 
 def _keep(changes: LotChanges, rows: Iterable[tuple[Any, ...]]) -> None:
-    seen: set[UUID] = set()
+    lot_ids: set[UUID] = set()
     for row in rows:
         lot = OpenLot(*row)
-        if lot.id not in seen:
-            seen.add(lot.id)
+        if lot.id not in lot_ids:
+            lot_ids.add(lot.id)
             changes.open_lots[lot.customer_id, lot.ticker].append(lot)
 
 

@@ -43,8 +43,8 @@ class Outbox(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store messages, encrypted; return how many."""
         contents = [encryption.encrypt(_packed(mail)) for mail in email_messages]
-        kept = Mail.objects.bulk_create([Mail(content=content, is_urgent=self.is_urgent) for content in contents])
-        return len(kept)
+        stored = Mail.objects.bulk_create([Mail(content=content, is_urgent=self.is_urgent) for content in contents])
+        return len(stored)
 
 
 def send(messages: Sequence[EmailMessage], *, is_urgent: bool) -> None:
@@ -120,8 +120,8 @@ def _delete(mail: Mail) -> None:
 
 def _failed(mail: Mail, error: Exception) -> None:
     log.warning("a mail was not delivered", mail=mail.pk, tries=mail.tries, error=repr(error))
-    gone, _ = Mail.objects.filter(pk=mail.pk, created_at__lt=timezone.now() - GIVE_UP_AFTER).delete()
-    if gone:
+    deleted, _ = Mail.objects.filter(pk=mail.pk, created_at__lt=timezone.now() - GIVE_UP_AFTER).delete()
+    if deleted:
         log.error("a mail was given up", mail=mail.pk, tries=mail.tries)
 
 

@@ -143,8 +143,8 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
         else:
             if not replayed:
                 funding.log_transfer(posting)
-            words = "arrived from" if verb == "deposit" else "went to"
-            messages.success(request, f"{usd(abs(posting.change))} {words} the stand-in bank.")
+            direction = "arrived from" if verb == "deposit" else "went to"
+            messages.success(request, f"{usd(abs(posting.change))} {direction} the stand-in bank.")
             return redirect("cash")
         # A refused transfer has moved nothing, so the next try gets its own key.
         form.data = {**form.data.dict(), "key": str(uuid4())}  # type: ignore[attr-defined]

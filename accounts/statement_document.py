@@ -27,7 +27,7 @@ def statement_pdf(statement: Statement) -> bytes:
 def _sums(statement: Statement) -> list[pdf.Part]:
     rows = [
         ["Cash at the beginning", cents(statement.opening)],
-        *([words, cents(amount)] for words, amount in statement.sums),
+        *([label, cents(amount)] for label, amount in statement.sums),
         ["Cash at the end" if statement.month.is_over else "Cash so far", cents(statement.closing)],
     ]
     return [pdf.Table(rows, [3, 1], 1, head=False, bold=[len(rows) - 1]), pdf.Gap(18)]
@@ -104,9 +104,9 @@ def _movements(statement: Statement) -> list[pdf.Part]:
         for line in statement.lines
     ]
     head = ["Date", "What", "Settles", "Amount", "Balance"]
-    shown = (
+    content = (
         pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3)
         if rows
         else pdf.Text("No transactions in this month.", muted=True)
     )
-    return [*pdf.heading("All transactions"), shown]
+    return [*pdf.heading("All transactions"), content]

@@ -256,7 +256,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         is_final=month.is_over and all(ticker in closing_prices for ticker in stocks if after[ticker]),
         opening=before.get(CASH, Decimal(0)),
         closing=after.get(CASH, Decimal(0)),
-        sums=[(words, sums.get(kind, Decimal(0))) for kind, words in SUMS.items() if kind in ALWAYS or kind in sums],
+        sums=[(label, sums.get(kind, Decimal(0))) for kind, label in SUMS.items() if kind in ALWAYS or kind in sums],
         part=part,
         parts=parts,
         lines=_lines(customer_id, postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
@@ -330,9 +330,9 @@ def _gains(customer_id: int, postings: QuerySet[Posting]) -> dict[bool, Totals]:
     return totals_of(LotClosing.objects.filter(customer_id=customer_id, cause__in=sales, proceeds__isnull=False))
 
 
-def _lines(customer_id: int, postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
+def _lines(customer_id: int, postings: QuerySet[Posting], postings_shown: list[Posting]) -> list[Line]:
     """Return statement lines, each with the shares that the posting or its trade moved."""
-    trades = [posting.cause for posting in shown if posting.kind in OF_A_TRADE]
+    trades = [posting.cause for posting in postings_shown if posting.kind in OF_A_TRADE]
     of_trades = {posting.cause: posting for posting in postings.filter(cause__in=trades).exclude(ticker=CASH)}
     traded_on = dict(Lot.objects.filter(customer_id=customer_id, cause__in=trades).values_list("cause", "acquired_on"))
     sales = LotClosing.objects.filter(customer_id=customer_id, cause__in=trades)
@@ -343,7 +343,7 @@ def _lines(customer_id: int, postings: QuerySet[Posting], shown: list[Posting]) 
             of_trades.get(posting.cause) if posting.kind in OF_A_TRADE else _own_shares(posting),
             traded_on.get(posting.cause) or eastern_date(posting.created_at),
         )
-        for posting in shown
+        for posting in postings_shown
     ]
 
 

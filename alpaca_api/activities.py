@@ -94,8 +94,8 @@ class ActivitiesView(AlpacaView):
         if names:
             rows = rows.filter(reduce(or_, (ACTIVITIES.get(name.upper(), NONE) for name in names)))
         if category := params.get("category"):
-            wanted = {"kind__in": TRADE_KINDS}
-            rows = rows.filter(**wanted) if category == "trade_activity" else rows.exclude(**wanted)
+            trade_kinds = {"kind__in": TRADE_KINDS}
+            rows = rows.filter(**trade_kinds) if category == "trade_activity" else rows.exclude(**trade_kinds)
         if "after" in params:
             rows = rows.filter(created_at__gt=params["after"])
         if "until" in params:

@@ -110,11 +110,11 @@ class TradeUpdates:
                 await self._check(connection)
                 data = message.get("data")
                 streams = data.get("streams") if isinstance(data, dict) else None
-                wanted = isinstance(streams, list) and "trade_updates" in streams
-                if not wanted:
+                is_subscribed = isinstance(streams, list) and "trade_updates" in streams
+                if not is_subscribed:
                     await updates.stop()
-                await send_message("listening", {"streams": ["trade_updates"] if wanted else []})
-                if wanted:
+                await send_message("listening", {"streams": ["trade_updates"] if is_subscribed else []})
+                if is_subscribed:
                     updates.start()
         finally:
             await updates.stop()

@@ -117,8 +117,8 @@ def _wait_until_worked_off(site: Site, queued: int, rang_at: float, say: Callabl
     """Wait until no queued trade is open, and print the progress. Raises LoadFailed if that takes too long."""
     time.sleep(max(0.0, rang_at - time.time()) + PROGRESS_SECONDS)
     with site.database.connect() as connection:
-        while left := _count(connection, LEFT):
-            seconds, ended = time.time() - rang_at, queued - left
+        while remaining := _count(connection, LEFT):
+            seconds, ended = time.time() - rang_at, queued - remaining
             say(f"bell: {ended:,} of {queued:,} have ended, {ended / seconds:.0f} a second")
             if seconds > WORKED_OFF_SECONDS_MAX:
                 raise LoadFailed(f"queued trades are still open {WORKED_OFF_SECONDS_MAX:.0f} s after the opening")

@@ -27,9 +27,9 @@ def cost_of_a_day(result: dict[str, Any]) -> dict[str, float]:
         own = {kind: size for kind, size in settled["memory"].items() if kind not in {"generator", "benchmark"}}
         cost["memoryGb"] = round(sum(size["allMb"] for size in own.values()) / 1000, 2)
         cost["walGbADay"] = round(TRADES_A_DAY * settled["each"]["walBytes"] / 1e9, 1)
-    if each := disk_a_trade(result):
-        cost["bytesATrade"] = each
-        cost["diskGbAYear"] = round(TRADES_A_DAY * TRADING_DAYS * each / 1e9)
+    if bytes_a_trade := disk_a_trade(result):
+        cost["bytesATrade"] = bytes_a_trade
+        cost["diskGbAYear"] = round(TRADES_A_DAY * TRADING_DAYS * bytes_a_trade / 1e9)
     return cost
 
 

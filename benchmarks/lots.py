@@ -34,15 +34,15 @@ def build(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
             for statement in STRIP:
                 connection.execute(statement)
         site.database.vacuum_and_checkpoint()
-        postings = _left(site)
+        postings = _count_remaining(site)
         say(f"lots: {postings:,} postings of {settings.old_trades:,} trades have no date")
         began = time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             site.brokerage.manage("build_lots", timeout=INTERRUPTED_AFTER_SECONDS)
-        say(f"lots: killed after {INTERRUPTED_AFTER_SECONDS:.0f} s, {_left(site):,} postings left")
+        say(f"lots: killed after {INTERRUPTED_AFTER_SECONDS:.0f} s, {_count_remaining(site):,} postings left")
         answer = site.brokerage.manage("build_lots", timeout=SECONDS_MAX)
         seconds = time.monotonic() - began
-        if answer.returncode or _left(site):
+        if answer.returncode or _count_remaining(site):
             raise LoadFailed(f"build_lots failed: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
         say(f"lots: built in {seconds:.1f} s; proving the books")
         return {
@@ -55,6 +55,6 @@ def build(settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
         }
 
 
-def _left(site: Site) -> int:
+def _count_remaining(site: Site) -> int:
     row = site.database.connection.execute(LEFT).fetchone()
     return int(row[0]) if row else 0

@@ -185,7 +185,7 @@ def footprint(site: Site, settings: Settings) -> dict[str, Any]:
     transactions = re.compile(r"\s*(begin|commit|rollback|set|savepoint|release|start)\b", re.IGNORECASE)
     checks = re.compile(r"SELECT 1 FROM ONLY .* FOR KEY SHARE OF x", re.DOTALL)  # PostgreSQL's own, at the COMMIT
 
-    def each(rows: list[tuple[int, float, int, str]]) -> float:
+    def calls_a_trade(rows: list[tuple[int, float, int, str]]) -> float:
         return round(sum(calls for calls, *_ in rows) / trades, 2)
 
     control = [row for row in statements if transactions.match(row[3])]
@@ -193,9 +193,9 @@ def footprint(site: Site, settings: Settings) -> dict[str, Any]:
     return {
         "rate": 100.0,
         "trades": trades,
-        "statements": each([row for row in statements if row not in control and row not in foreign_keys]),
-        "transactionControl": each(control),
-        "foreignKeyChecks": each(foreign_keys),
+        "statements": calls_a_trade([row for row in statements if row not in control and row not in foreign_keys]),
+        "transactionControl": calls_a_trade(control),
+        "foreignKeyChecks": calls_a_trade(foreign_keys),
         "top": [
             {
                 "calls": round(calls / trades, 3),

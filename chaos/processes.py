@@ -75,9 +75,9 @@ class Processes:
 
     def _serves(self, child: psutil.Process) -> bool:
         try:
-            words = " ".join(child.cmdline())
+            command_line = " ".join(child.cmdline())
         except psutil.Error:
             return False
-        if words.startswith("postgres:"):
-            return f"{RUNTIME} {DATABASE}" in words
-        return "resource_tracker" not in words
+        if command_line.startswith("postgres:"):
+            return f"{RUNTIME} {DATABASE}" in command_line
+        return "resource_tracker" not in command_line

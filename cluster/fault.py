@@ -17,9 +17,9 @@ USAGE = """name a fault and a node:
   boot NODE, heal NODE      undo a fault now"""
 
 
-def fault(words: list[str]) -> int:
+def fault(arguments_given: list[str]) -> int:
     """Inject the fault that the words describe, and print what was done. Raises UserError."""
-    kind, *arguments = words
+    kind, *arguments = arguments_given
     if not arguments:
         raise UserError(USAGE)
     request: dict[str, str] = {"do": kind, "node": arguments[0]}
@@ -31,5 +31,5 @@ def fault(words: list[str]) -> int:
     if more:
         request["seconds"] = more[0]
     ask(folder(), **request)
-    print(f"done: {' '.join(words)}")
+    print(f"done: {' '.join(arguments_given)}")
     return 0

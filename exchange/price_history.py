@@ -143,7 +143,7 @@ def _keys(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[P
 def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[str, list[list[Point]]]:
     """Return the prices of each block by ticker, from a cache or else from the exchange; empty if there are none."""
     keys, now = _keys(blocks, tickers, step_seconds), time.time()
-    found = {place: kept for place, key in keys.items() if (kept := _parsed.get(key))}
+    found = {place: parsed for place, key in keys.items() if (parsed := _parsed.get(key))}
     if old := {place: keys[place] for place in keys if place not in found or found[place][0] <= now}:
         shared: dict[str, Rows] = cache.get_many(old.values())
         found |= _parse({place: (key, shared[key]) for place, key in old.items() if key in shared})
@@ -224,9 +224,9 @@ def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     step = timedelta(seconds=step_seconds)
     begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
     key = f"closes:{ticker}:{int(begin.timestamp())}:{step_seconds}"
-    kept: list[Point] | None = cache.get(key)
-    if kept is not None:
-        return kept
+    cached: list[Point] | None = cache.get(key)
+    if cached is not None:
+        return cached
     points: list[Point] = []
     while begin < timezone.now():
         try:

@@ -123,11 +123,11 @@ def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dic
     Args:
         seconds_max: How long ago a price may have been read. Older prices are omitted.
     """
-    last, wanted = last_prices(seconds_max), list(tickers)
-    found = {ticker: quote for ticker in wanted if (quote := last.quote(ticker))}
-    if len(found) < len(wanted):
+    last, requested = last_prices(seconds_max), list(tickers)
+    found = {ticker: quote for ticker in requested if (quote := last.quote(ticker))}
+    if len(found) < len(requested):
         unlisted = _unlisted.get()
-        found |= {ticker: unlisted[ticker] for ticker in wanted if ticker not in found and ticker in unlisted}
+        found |= {ticker: unlisted[ticker] for ticker in requested if ticker not in found and ticker in unlisted}
     return found
 
 

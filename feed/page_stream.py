@@ -156,8 +156,8 @@ class PageStream:
         start = await self._database.run(reader.latest_cursor)
         newest, has_just_moved = await self._database.run(_newest_posting_of, grant.customer_id)
         connection.admit(grant)
-        asked = query.get("tickers", [""])[-1].split(",")
-        tickers = [ticker for ticker in asked if market.TICKER.fullmatch(ticker)][:TICKERS_MAX]
+        requested = query.get("tickers", [""])[-1].split(",")
+        tickers = [ticker for ticker in requested if market.TICKER.fullmatch(ticker)][:TICKERS_MAX]
         fields = {
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-store",

@@ -163,7 +163,7 @@ def _event(values: dict[str, Any]) -> Event:
     at, holding = values.pop("at"), values.pop("holding")
     entitled, action = ({name: values.pop(name) for name in names} for names in (ENTITLEMENT, ACTION))
     if values["id"] is None:
-        named = ({name.partition("_")[2]: value for name, value in each.items()} for each in (entitled, action))
+        named = ({name.partition("_")[2]: value for name, value in row.items()} for row in (entitled, action))
         of_entitlement, of_action = named
         entitlement = Entitlement(**of_entitlement, at=at, action=CorporateAction(**of_action))
         return Event(cursor, at, entitlement=entitlement)

@@ -60,16 +60,16 @@ class Plan:
 
     def check_ports(self) -> None:
         """Check that every port is free and used once. Raises UserError otherwise."""
-        taken: dict[int, str] = {}
+        process_by_port: dict[int, str] = {}
         for process in self.processes:
             if process.port is None:
                 continue
             variable = PORT_OF[process.type]
-            if other := taken.get(process.port):
+            if other := process_by_port.get(process.port):
                 raise UserError(
                     f"{process.name} and {other} would both listen on {process.port}: set another {variable}."
                 )
-            taken[process.port] = process.name
+            process_by_port[process.port] = process.name
             if not ports.is_free_soon(process.port):
                 raise UserError(
                     f"Port {process.port} (for {process.name}) is in use by another program: stop it, or set "

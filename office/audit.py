@@ -96,11 +96,11 @@ def record_seen(
         asked: The search terms or filters.
         always: Append an entry even if no customer was shown.
     """
-    shown = sorted({customer_id for customer_id in customer_ids if customer_id is not None})
-    if len(shown) > SEEN_EACH_MAX:
-        record(actor, action, AuditEntry.Outcome.SEEN, subject=subject, after=asked | {"customers": shown})
+    shown_ids = sorted({customer_id for customer_id in customer_ids if customer_id is not None})
+    if len(shown_ids) > SEEN_EACH_MAX:
+        record(actor, action, AuditEntry.Outcome.SEEN, subject=subject, after=asked | {"customers": shown_ids})
         return
-    subjects: list[int | None] = [*shown] if shown or not always else [None]
+    subjects: list[int | None] = [*shown_ids] if shown_ids or not always else [None]
     for customer_id in subjects:
         record(actor, action, AuditEntry.Outcome.SEEN, customer_id=customer_id, subject=subject, after=asked or None)
 

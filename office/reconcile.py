@@ -126,9 +126,9 @@ def _parse_time(text: Any) -> datetime | None:
 
 def _trades_that_differ(cursor: Any) -> Iterator[Finding]:
     cursor.execute(DIFFER, [IN_FLIGHT_SECONDS, FINDINGS_MAX])
-    for trade_id, customer_id, ours, theirs in cursor.fetchall():
+    for trade_id, customer_id, our_status, their_status in cursor.fetchall():
         if _still_differs(trade_id):
-            detail = f"here: {ours}; at the exchange: {theirs}"
+            detail = f"here: {our_status}; at the exchange: {their_status}"
             yield Finding(Kind.DIFFERS, f"trade {trade_id}", detail, customer_id, trade_id)
 
 
@@ -188,12 +188,12 @@ def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
 def _clearing_that_differs(cursor: Any) -> Iterator[Finding]:
     """Compare, by settlement date, the cash that the exchange's fills moved with the firm's clearing account."""
     cursor.execute(CLEARING, [FINDINGS_MAX])
-    for settles_on, theirs, ours in cursor.fetchall():
+    for settles_on, their_change, our_change in cursor.fetchall():
         yield Finding(
             Kind.POSTINGS_DIFFER,
             f"clearing {settles_on}",
-            f"The exchange's fills that settle on {settles_on} moved {theirs} USD, but our clearing account has "
-            f"{ours} USD.",
+            f"The exchange's fills that settle on {settles_on} moved {their_change} USD, but our clearing account has "
+            f"{our_change} USD.",
         )
 
 

@@ -85,7 +85,7 @@ class Source:
 
 
 @pytest.fixture(scope="module")
-def ours() -> list[Source]:
+def product() -> list[Source]:
     """Return every Python file except the tests."""
     return [Source(path) for path in OURS]
 
@@ -142,13 +142,13 @@ def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
                 yield prefix + child.name
 
 
-def test_public_things_have_docstrings(ours: list[Source]) -> None:
-    assert [f"{source}: {name}" for source in ours for name in undocumented(source.tree)] == []
-    assert [source for source in ours if source.tree.body and not ast.get_docstring(source.tree)] == []
+def test_public_things_have_docstrings(product: list[Source]) -> None:
+    assert [f"{source}: {name}" for source in product for name in undocumented(source.tree)] == []
+    assert [source for source in product if source.tree.body and not ast.get_docstring(source.tree)] == []
 
 
-def test_money_is_never_float(ours: list[Source]) -> None:
-    for source in ours:
+def test_money_is_never_float(product: list[Source]) -> None:
+    for source in product:
         if source.app not in {"accounts", "trades"}:
             continue
         for name, call in source.calls:
@@ -159,27 +159,27 @@ def test_money_is_never_float(ours: list[Source]) -> None:
         assert not [name for name in names if "FloatField" in name], source
 
 
-def test_a_verb_owns_its_transaction(ours: list[Source]) -> None:
-    for source in ours:
+def test_a_verb_owns_its_transaction(product: list[Source]) -> None:
+    for source in product:
         for name, call in source.calls:
             if name in {"transaction.atomic", "atomic"} and source.path.name != "customers.py":
                 assert "durable=True" in ast.unparse(call), f"{source}:{call.lineno}"
 
 
-def test_only_commands_print(ours: list[Source]) -> None:
-    silent = [source for source in ours if "commands" not in source.path.parts and source.app not in AROUND]
+def test_only_commands_print(product: list[Source]) -> None:
+    silent = [source for source in product if "commands" not in source.path.parts and source.app not in AROUND]
     assert [f"{source}:{call.lineno}" for source in silent for name, call in source.calls if name == "print"] == []
 
 
-def test_no_todo_comments_are_left(ours: list[Source], tests: list[Source]) -> None:
+def test_no_todo_comments_are_left(product: list[Source], tests: list[Source]) -> None:
     todo = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
-    assert [source for source in (*ours, *tests) if todo.search(source.text)] == []
+    assert [source for source in (*product, *tests) if todo.search(source.text)] == []
 
 
-def test_books_are_locked_in_one_place_only(ours: list[Source]) -> None:
+def test_books_are_locked_in_one_place_only(product: list[Source]) -> None:
     lock = re.compile(r"FROM accounts_balance\b[^\"]* FOR (?:NO KEY )?UPDATE")
-    assert [str(source) for source in ours if lock.search(source.text)] == ["accounts/ledger.py"]
-    assert [str(source) for source in ours if "select_for_update" in source.text] == []
+    assert [str(source) for source in product if lock.search(source.text)] == ["accounts/ledger.py"]
+    assert [str(source) for source in product if "select_for_update" in source.text] == []
 
 
 def private_names(tree: ast.AST) -> Iterator[str]:
@@ -209,8 +209,8 @@ def names_reached_for(tree: ast.AST) -> Iterator[str]:
             yield from (str(word).split(".")[-1] for word in words)
 
 
-def test_tests_use_no_private_names(ours: list[Source], tests: list[Source]) -> None:
-    private = {name for source in ours for name in private_names(source.tree) if re.match(r"_[A-Za-z]", name)}
+def test_tests_use_no_private_names(product: list[Source], tests: list[Source]) -> None:
+    private = {name for source in product for name in private_names(source.tree) if re.match(r"_[A-Za-z]", name)}
     private -= OTHERS_PRIVATE_NAMES
     assert {str(source): names for source in tests if (names := private & set(names_reached_for(source.tree)))} == {}
 
@@ -226,14 +226,14 @@ def test_rows_come_from_factories(tests: list[Source]) -> None:
                 assert "Factory" in text, f"{source}:{call.lineno}: create the row with tests/factories.py"
 
 
-def test_a_file_has_one_subject(ours: list[Source], tests: list[Source]) -> None:
-    assert [source for source in (*ours, *tests) if len(source.text.splitlines()) > FILE_LINES_MAX] == []
+def test_a_file_has_one_subject(product: list[Source], tests: list[Source]) -> None:
+    assert [source for source in (*product, *tests) if len(source.text.splitlines()) > FILE_LINES_MAX] == []
 
 
-def test_a_function_is_shorter_than_a_screen(ours: list[Source]) -> None:
+def test_a_function_is_shorter_than_a_screen(product: list[Source]) -> None:
     long_functions = [
         f"{source}: {function.name}"
-        for source in ours
+        for source in product
         for function in source.functions
         if (function.end_lineno or 0) - function.lineno >= FUNCTION_LINES_MAX
     ]
@@ -259,8 +259,8 @@ MAY_BE_DELETED = (
 )
 
 
-def test_books_are_never_deleted_from(ours: list[Source]) -> None:
-    for source in ours:
+def test_books_are_never_deleted_from(product: list[Source]) -> None:
+    for source in product:
         for name, call in source.calls:
             if name.endswith(".delete"):
                 assert any(word in name for word in MAY_BE_DELETED), f"{source}:{call.lineno}: {name}"

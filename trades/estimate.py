@@ -44,7 +44,7 @@ class Estimate:
     settled_cash_until: date | None = None
 
     @property
-    def most(self) -> Decimal | None:
+    def cost_max(self) -> Decimal | None:
         """The most that a BUY may cost, USD: the amount at its collar, or the spendable cash if that is less.
 
         None without a price.
@@ -63,8 +63,8 @@ class Estimate:
         """The regulatory fees if it were executed today at the last price, USD; None without a price."""
         if self.amount is None:
             return None
-        most = self.amount if self.type == Type.SELL else max(Decimal(0), self.cash - self.amount)
-        return sum(fees_of(self.type, self.quantity, self.amount, eastern_today(), most).values(), Decimal(0))
+        fees_max = self.amount if self.type == Type.SELL else max(Decimal(0), self.cash - self.amount)
+        return sum(fees_of(self.type, self.quantity, self.amount, eastern_today(), fees_max).values(), Decimal(0))
 
     @property
     def cash_left(self) -> Decimal | None:

@@ -45,7 +45,7 @@ class Line:
     def title(self) -> str:
         """The account and its part in words, such as "Clearing: settles Nov 27, 2026"."""
         label = str(Account(self.account).label)
-        return f"{label}: {words}" if (words := self._part_in_words()) else label
+        return f"{label}: {part}" if (part := self._part_in_words()) else label
 
     def _part_in_words(self) -> str:
         if self.account == Account.BANK:

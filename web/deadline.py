@@ -38,8 +38,8 @@ def seconds_left(limit: float | None = None) -> float | None:
     """Return how long one wait may take, 0 or more: at most `limit` (None: without limit), and until the deadline."""
     if (ends_at := _ends_at.get()) is None:
         return limit
-    left = max(0.0, ends_at - time.monotonic())
-    return left if limit is None else min(left, limit)
+    remaining = max(0.0, ends_at - time.monotonic())
+    return remaining if limit is None else min(remaining, limit)
 
 
 class AnswerInTime:

@@ -285,8 +285,8 @@ def find_range(webhook: Webhook, after: Cursor, until: Cursor | None = None) -> 
         RESENT_AT_ONCE_MAX events at most, and the id of the last one if there may be more.
     """
     (events,) = reader.read([(webhook.customer_id, after)], reader.latest_cursor(), RESENT_AT_ONCE_MAX)
-    wanted = [event for event in events if until is None or event.cursor <= until]
-    return wanted, wanted[-1].id if events.may_be_more and len(wanted) == len(events) else None
+    in_range = [event for event in events if until is None or event.cursor <= until]
+    return in_range, in_range[-1].id if events.may_be_more and len(in_range) == len(events) else None
 
 
 def resend_events(webhook: Webhook, events: Iterable[Event]) -> None:

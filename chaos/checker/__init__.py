@@ -53,4 +53,4 @@ CHECKS: Sequence[Callable[[Case], Iterable[str]]] = (
 def violations(evidence: Evidence) -> list[str]:
     """Return a description of every broken promise."""
     case = Case(evidence)
-    return [f"{check.__name__.replace('_', ' ')}: {words}" for check in CHECKS for words in check(case)]
+    return [f"{check.__name__.replace('_', ' ')}: {violation}" for check in CHECKS for violation in check(case)]

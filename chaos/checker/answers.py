@@ -21,8 +21,8 @@ def final_trades_never_changed(case: Case) -> Iterator[str]:
         if request["status"] not in (200, 201) or not request["path"].startswith("/api/v1/trades"):
             continue
         answer = request["answer"]
-        shown = answer["results"] if isinstance(answer, dict) and "results" in answer else [answer]
-        for shown_trade in shown:
+        shown_trades = answer["results"] if isinstance(answer, dict) and "results" in answer else [answer]
+        for shown_trade in shown_trades:
             trade = case.by_id.get(shown_trade.get("tradeId"))
             if trade is None:
                 if request["method"] == "GET":

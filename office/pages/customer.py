@@ -48,13 +48,13 @@ class Holding:
         return None if self.value is None else self.value - self.position.cost
 
 
-def facts(customer: Customer, asked: str, with_audit: bool) -> dict[str, Any]:
+def facts(customer: Customer, tab_name: str, with_audit: bool) -> dict[str, Any]:
     """Return the data of the page. Every query is served by an index.
 
     Args:
         asked: The name of the tab. Any other text means the first tab.
     """
-    tab = asked if asked in dict(TABS) else TABS[0][0]
+    tab = tab_name if tab_name in dict(TABS) else TABS[0][0]
     return _summary(customer) | {"tabs": TABS, "tab": tab} | _READ[tab](customer, with_audit)
 
 

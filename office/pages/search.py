@@ -35,8 +35,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """Show the results, or redirect to the result if there is only one."""
     text = storable(request.GET.get("q", ""), 200).strip()
     results = find(text)
-    shown = [result.customer_id for result in results]
-    audit.record_seen(actor_of(request), "search", shown, subject=text, asked={"searched": text})
+    customer_ids = [result.customer_id for result in results]
+    audit.record_seen(actor_of(request), "search", customer_ids, subject=text, asked={"searched": text})
     if len(results) == 1:
         return redirect(results[0].link)
     context = admin.site.each_context(request) | {"title": "Search", "q": text, "results": results}

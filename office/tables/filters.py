@@ -62,9 +62,9 @@ class ExactFilter(TextFilter):  # type: ignore[misc]
         """
         return storable(text.strip(), 200)
 
-    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+    def narrow(self, rows: QuerySet[Any], value: Any) -> QuerySet[Any]:
         """Return the rows that have what `read` returned."""
-        return rows.filter(**{self.field: wanted})
+        return rows.filter(**{self.field: value})
 
 
 class NumberFilter(ExactFilter):
@@ -123,9 +123,9 @@ class LaneFilter(NumberFilter):
 
     title, parameter_name = "lane of open trades", "lane"
 
-    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+    def narrow(self, rows: QuerySet[Any], value: Any) -> QuerySet[Any]:
         """Return the rows that have what `read` returned."""
-        ids = [id for id, customer_id in _oldest_open() if lane_of(customer_id) == wanted]
+        ids = [id for id, customer_id in _oldest_open() if lane_of(customer_id) == value]
         return rows.filter(id__in=ids, status__in=OPEN_STATUSES)
 
 
@@ -192,20 +192,20 @@ class DayFilter(ExactFilter):
     def read(self, text: str) -> Any:
         return days(text)
 
-    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+    def narrow(self, rows: QuerySet[Any], value: Any) -> QuerySet[Any]:
         """Return the rows that have what `read` returned."""
-        begin, end = wanted
+        begin, end = value
         return rows.filter(**{f"{self.field}__gte": begin, f"{self.field}__lt": end})
 
 
 class PlacedDayFilter(DayFilter):
     """Trades that were placed on these days. Their ids increase with time, so the primary key serves the query."""
 
-    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+    def narrow(self, rows: QuerySet[Any], value: Any) -> QuerySet[Any]:
         """Return the rows that have what `read` returned."""
-        begin, end = wanted
+        begin, end = value
         ids = {"id__gte": smallest_id_at(begin - CLOCKS_APART), "id__lt": smallest_id_at(end + CLOCKS_APART)}
-        return super().narrow(rows, wanted).filter(**ids)
+        return super().narrow(rows, value).filter(**ids)
 
 
 class PostedDayFilter(DayFilter):

@@ -22,7 +22,7 @@ from office.models import AuditEntry, Proposal
 from office.roles import Role, appoint
 from tests.office.conftest import signed_in
 from tests.people import open_account
-from tests.races.at_once import together
+from tests.races.concurrency import together
 from trades.audit import audit_books
 from webhooks import subscriptions
 from webhooks.models import Webhook

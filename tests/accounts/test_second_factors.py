@@ -19,7 +19,7 @@ from accounts.models import Customer, SignIn
 from accounts.one_time_codes import OF_A_CUSTOMER, OF_A_MAIL
 from tests.factories import AuthenticatorFactory
 from tests.people import totp_code
-from tests.races.at_once import together
+from tests.races.concurrency import together
 from web import rate_limits
 from web.encryption import decrypt, is_current
 from webhooks import subscriptions

@@ -24,7 +24,7 @@ from accounts.models import Customer
 from accounts.passwords import BoundedArgon2Hasher, TooManyHashes
 from accounts.sign_in_limits import ACCOUNT, ADDRESS, TooManyAttempts, check_attempt
 from tests.people import totp_code
-from tests.races.at_once import together
+from tests.races.concurrency import together
 from tests.responses import assert_problem
 from web import rate_limits
 

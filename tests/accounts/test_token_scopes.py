@@ -65,14 +65,14 @@ def test_invalid_fields_are_named(carol: Customer, wrong: dict, field: str) -> N
 
 @pytest.mark.parametrize("scopes", [["read"], ["trade"], ["funds"], ["read", "trade"], ["trade", "funds"]])
 def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scopes: list[str]) -> None:
-    mine, other = create(scopes=scopes).json(), create(scopes=["read"]).json()
-    api = Client(headers={"Authorization": f"Bearer {mine['token']}"})
+    first, other = create(scopes=scopes).json(), create(scopes=["read"]).json()
+    api = Client(headers={"Authorization": f"Bearer {first['token']}"})
     for token_id in (other["tokenId"], uuid4()):
         refused = api.delete(f"/api/v1/tokens/{token_id}")
         assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
     assert tokens.find(other["token"]) is not None
-    assert api.delete(f"/api/v1/tokens/{mine['tokenId']}").status_code == 204
-    assert tokens.find(mine["token"]) is None
+    assert api.delete(f"/api/v1/tokens/{first['tokenId']}").status_code == 204
+    assert tokens.find(first["token"]) is None
 
 
 def test_a_token_cannot_create_another(carol: Customer) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.customers import create_customer
 from accounts.models import Customer, Token
-from tests.races.at_once import outcomes
+from tests.races.concurrency import outcomes
 from tests.responses import assert_problem
 
 

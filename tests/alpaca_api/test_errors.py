@@ -12,7 +12,7 @@ from brokerage.refusals import OF_OPERATIONS
 from exchange import market
 from tests.alpaca_api.conftest import Alpaca
 from tests.factories import StockFactory
-from tests.races.at_once import Open, Running, eventually
+from tests.races.concurrency import Open, Running, eventually
 from trades.place import insert_batched
 
 AlpacaOf = Callable[[Customer], Alpaca]

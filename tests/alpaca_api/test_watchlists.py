@@ -11,7 +11,7 @@ from accounts import watchlists
 from accounts.models import Customer
 from tests.alpaca_api.conftest import Alpaca
 from tests.factories import StockFactory
-from tests.races.at_once import outcomes
+from tests.races.concurrency import outcomes
 
 AlpacaOf = Callable[[Customer], Alpaca]
 

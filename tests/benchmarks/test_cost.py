@@ -25,8 +25,8 @@ def test_a_million_trades_a_day() -> None:
 
 
 def test_the_big_tables_count_before_others_and_nothing_is_made_up() -> None:
-    both = {"big": {"bytesATrade": {"accounts_lot": {"accounts_lot": 10.0}}}, "proof": {"bytesATrade": DISK}}
-    assert cost_of_a_day(both) == {"bytesATrade": 10, "diskGbAYear": 3}
+    results = {"big": {"bytesATrade": {"accounts_lot": {"accounts_lot": 10.0}}}, "proof": {"bytesATrade": DISK}}
+    assert cost_of_a_day(results) == {"bytesATrade": 10, "diskGbAYear": 3}
     assert cost_of_a_day({}) == {}
     assert list(cost_rows({})) == list(disk_rows({})) == []
 

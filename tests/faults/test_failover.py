@@ -21,7 +21,7 @@ from brokerage.database import hosts
 from tests.conftest import StandInExchange
 from tests.faults.lifecycle import Case, sweep_until_final, violations_of
 from tests.faults.servers import Pair, serving
-from tests.races.at_once import together
+from tests.races.concurrency import together
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 PLACED = 20

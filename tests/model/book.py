@@ -306,16 +306,16 @@ class Customer:
         self.shares[ticker] = remaining
         is_early = False
         for lot in sorted(self.lots[ticker], key=ORDERS[method]):
-            taken = min(lot.quantity, quantity)
-            if not taken:
+            closing = min(lot.quantity, quantity)
+            if not closing:
                 break
-            cost = rounded(Fraction(lot.cost) * taken / lot.quantity)
+            cost = rounded(Fraction(lot.cost) * closing / lot.quantity)
             if proceeds is not None:
-                lot_proceeds = rounded(Fraction(proceeds) * taken / quantity)
+                lot_proceeds = rounded(Fraction(proceeds) * closing / quantity)
                 self.gains += lot_proceeds - cost
                 proceeds -= lot_proceeds
                 is_early |= lot.paid_until is not None and max(lot.day, today) < lot.paid_until
-            lot.quantity, lot.cost, quantity = lot.quantity - taken, lot.cost - cost, quantity - taken
+            lot.quantity, lot.cost, quantity = lot.quantity - closing, lot.cost - cost, quantity - closing
         self.lots[ticker] = [lot for lot in self.lots[ticker] if lot.quantity]
         if is_early:
             self._add_violation(today)

@@ -36,8 +36,8 @@ def tamper(statement: str) -> None:
 
 
 def test_amounts_are_shown_in_cents_however_deep_they_are() -> None:
-    shown = plain({"cash": "25.5000", "lots": [{"price": "10.0025"}, "-3.0000"], "halted": False})
-    assert shown == "cash: 25.50, lots: price: 10.0025, -3.00, halted: no"
+    display = plain({"cash": "25.5000", "lots": [{"price": "10.0025"}, "-3.0000"], "halted": False})
+    assert display == "cash: 25.50, lots: price: 10.0025, -3.00, halted: no"
 
 
 def test_an_untouched_chain_passes_the_check(db: None) -> None:

@@ -20,9 +20,9 @@ def test_staff_see_the_example_schedule(browser_of: Callable[[Role], Client]) ->
     risk = browser_of(Role.RISK)
     assert "No rates: no fees are charged." in risk.get("/admin/controls/").content.decode()
     call_command("load_fee_rates", stdout=StringIO())
-    shown = risk.get("/admin/controls/").content.decode()
-    assert "EXAMPLE, check before use: SEC, Section 31 fee rate advisory for fiscal year 2026" in shown
-    assert "SR-FINRA-2026-021: no TAF for three months" in shown
+    html = risk.get("/admin/controls/").content.decode()
+    assert "EXAMPLE, check before use: SEC, Section 31 fee rate advisory for fiscal year 2026" in html
+    assert "SR-FINRA-2026-021: no TAF for three months" in html
 
 
 def test_a_rate_needs_a_second_member_of_staff(browser_of: Callable[[Role], Client]) -> None:

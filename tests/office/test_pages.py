@@ -153,11 +153,11 @@ def test_the_lots_of_a_customer_are_filtered_by_state(compliance: Client, alice:
     claim(alice)
     receive_shares(bob, "KO", 1, Decimal(5))
     address = "/admin/accounts/lot/"
-    shown = {
+    values = {
         state: [lot.ticker for lot in compliance.get(f"{address}?customer={alice.id}{state}").context["cl"].result_list]
         for state in ("", "&state=open", "&state=closed", "&ticker=ibm")
     }
-    assert shown == {"": ["IBM", "AAPL"], "&state=open": ["IBM"], "&state=closed": ["AAPL"], "&ticker=ibm": ["IBM"]}
+    assert values == {"": ["IBM", "AAPL"], "&state=open": ["IBM"], "&state=closed": ["AAPL"], "&ticker=ibm": ["IBM"]}
     assert "150.01" in compliance.get(f"{address}?customer={alice.id}").content.decode(), "in cents"
     entries = AuditEntry.objects.filter(customer_id=alice.id, action="list lots")
     assert entries.count() == 5
@@ -208,9 +208,9 @@ def test_search_opens_an_exact_match_directly(compliance: Client, alice: Custome
 def test_search_finds_names_and_prefixes(compliance: Client, alice: Customer, bob: Customer) -> None:
     Customer.objects.filter(id=alice.id).update(name="Alice Meredith Jones")
     Customer.objects.filter(id=bob.id).update(name="Bob Meredith")
-    both = compliance.get("/admin/find/", {"q": "mered"}).content.decode()
-    assert alice.email in both
-    assert bob.email in both
+    html = compliance.get("/admin/find/", {"q": "mered"}).content.decode()
+    assert alice.email in html
+    assert bob.email in html
     assert compliance.get("/admin/find/", {"q": "jones meredith"})["Location"].endswith(f"/customer/{alice.id}/change/")
     assert "No results" in compliance.get("/admin/find/", {"q": "nobody & | !:* '\x00"}).content.decode()
 
@@ -257,12 +257,12 @@ def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, mo
     for quantity in range(1, 12):
         place_trade(alice.id, "IBM", Type.BUY, quantity)
     for query in ("", "ticker=IBM", f"customer={alice.id}", "status=PLACED", "type=x"):
-        shown: list[str] = []
+        listed_ids: list[str] = []
         url = f"/admin/trades/trade/?{query}"
         while url:
             response = compliance.get(url)
             change_list = response.context["cl"]
-            shown += [str(trade.id) for trade in change_list.result_list]
+            listed_ids += [str(trade.id) for trade in change_list.result_list]
             url = f"/admin/trades/trade/{change_list.older_link}" if change_list.older else ""
         expected = (
             Trade.objects.all()
@@ -270,7 +270,7 @@ def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, mo
             else Trade.objects.filter(ticker="IBM")
         )
         if query != "type=x":
-            assert shown == [str(id) for id in expected.order_by("-id").values_list("id", flat=True)], query
+            assert listed_ids == [str(id) for id in expected.order_by("-id").values_list("id", flat=True)], query
 
 
 def test_an_export_has_the_rows_that_the_filters_select(

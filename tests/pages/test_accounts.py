@@ -17,7 +17,7 @@ from accounts.funding import deposit
 from accounts.models import Balance, Customer, Posting, Token
 from tests.factories import FeeRateFactory
 from tests.people import claim, receive_shares
-from tests.races.at_once import rows as rows_of
+from tests.races.concurrency import rows as rows_of
 from trades import fees
 from trades.place import place_trade
 
@@ -206,8 +206,8 @@ def test_signing_up_opens_an_account_with_a_balance(db: None) -> None:
 def test_signing_up_twice_does_not_reveal_the_account(alice: Customer) -> None:
     form = {"name": "Mallory", "email": "alice@example.com", "password1": "a-long-enough-phrase-7"}
     new = Client().post("/account/signup/", form | {"email": "new@example.com"})
-    taken = Client().post("/account/signup/", form)
-    assert (taken.status_code, taken.headers["Location"]) == (new.status_code, new.headers["Location"])
+    response = Client().post("/account/signup/", form)
+    assert (response.status_code, response.headers["Location"]) == (new.status_code, new.headers["Location"])
     assert Customer.objects.get(email="alice@example.com").name == ""
     assert "already" in mail.outbox[-1].body
 

@@ -86,8 +86,8 @@ def test_the_sums_of_a_month_add_up_to_its_change_with_every_kind_of_posting(win
     assert statement.opening + sum(amount for _, amount in statement.sums) == statement.closing == balance
     assert len(statement.sums) == len(Posting.Kind)
     page = page_of(winter).get("/statements/2026-3").content.decode()
-    for words, _ in statement.sums:
-        assert words in page
+    for label, _ in statement.sums:
+        assert label in page
     for line in statement.lines:
         if line.kind not in {"buy", "sell"}:
             assert f"/trades/{line.cause}" not in page, "only a trade's line links to a trade"
@@ -106,12 +106,12 @@ def test_adjustments_are_on_the_statement_and_the_cash_page(winter: Customer, pa
             ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
         ]  # fmt: skip
         html = page_of(winter).get("/statements/2026-3").content.decode()
-        for words in ("Adjustments", "Adjustment: −2 AAPL", "Adjustment: +4 IBM"):
-            assert words in html
+        for text in ("Adjustments", "Adjustment: −2 AAPL", "Adjustment: +4 IBM"):
+            assert text in html
         assert page_of(winter).get("/statements/2026-3.pdf").content.startswith(b"%PDF-")
         cash = page_of(winter).get("/cash").content.decode()
-        for words in ("−2 shares of AAPL", "+4 shares of IBM", "by the brokerage"):
-            assert words in cash
+        for text in ("−2 shares of AAPL", "+4 shares of IBM", "by the brokerage"):
+            assert text in cash
 
 
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
@@ -159,8 +159,8 @@ def test_a_statement_shows_unsettled_trades_fees_and_gains(bob: Customer, page_o
     assert statement.gains == statement.gains_of_year
     page = page_of(bob).get(f"/statements/{month.year}-{month.month}").content.decode()
     settlement_date = f"{settled_on:%b} {settled_on.day}, {settled_on.year}"
-    for words in ("Bob Builder", "Not settled yet", "Since January, short term", settlement_date, "Regulatory fees"):
-        assert words in page
+    for text in ("Bob Builder", "Not settled yet", "Since January, short term", settlement_date, "Regulatory fees"):
+        assert text in page
     (item,) = statement.unsettled
     assert (item.ticker, item.quantity, item.change, item.settles_on) == ("KO", 1, Decimal("24.99"), sale.settles_on)
     assert not re.search(r"\$\d+\.\d{3}", page.replace("$20.0025", "")), "everything except prices is in cents"

@@ -55,8 +55,8 @@ def test_the_page_shows_the_session_and_the_year(
 ) -> None:
     page = page_of(bob).get("/stocks/IBM")
     quote = page.context["holding"].quote
-    shown = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page.content.decode()))
-    assert {name: shown[name] for name in ("Open", "High", "Low", "Previous close", "52-week high", "52-week low")} == {
+    table = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page.content.decode()))
+    assert {name: table[name] for name in ("Open", "High", "Low", "Previous close", "52-week high", "52-week low")} == {
         "Open": usd(quote.open),
         "High": usd(quote.high),
         "Low": usd(quote.low),
@@ -64,7 +64,7 @@ def test_the_page_shows_the_session_and_the_year(
         "52-week high": usd(quote.high_52_weeks),
         "52-week low": usd(quote.low_52_weeks),
     }
-    assert shown["Volume"] == count(quote.volume)
+    assert table["Volume"] == count(quote.volume)
 
 
 @pytest.mark.parametrize("path", ["/stocks/AAPL", "/stocks/KO?range=1M", "/", "/?range=1Y"])

@@ -100,10 +100,10 @@ def test_open_trades_respond_only_after_a_change(bob: Customer, page_of: PageOf)
     place_trade(bob.id, "AAPL", "BUY", 1)
     html = client.get("/trades/open?seen=").content.decode()
     assert "Buy 1 AAPL" in html
-    seen = html.split("seen=")[1].split('"')[0]
-    assert client.get(f"/trades/open?seen={seen}").status_code == 204
+    state = html.split("seen=")[1].split('"')[0]
+    assert client.get(f"/trades/open?seen={state}").status_code == 204
     claim(bob)
-    assert client.get(f"/trades/open?seen={seen}").headers["HX-Trigger"] == "trades-moved"
+    assert client.get(f"/trades/open?seen={state}").headers["HX-Trigger"] == "trades-moved"
 
 
 def test_only_a_placed_trade_can_be_cancelled(bob: Customer, page_of: PageOf) -> None:

@@ -28,8 +28,8 @@ def test_a_document_names_its_customer_even_if_its_font_lacks_the_letters(
     customer = open_account("odd@example.com", Decimal(100), name=name)
     client, today = page_of(customer), eastern_today()
     assert name in client.get(f"/statements/{today:%Y-%m}").content.decode()
-    shown = PdfDocument(client.get(f"/statements/{today:%Y-%m}.pdf").content)[0].get_textpage().get_text_bounded()
-    assert f"odd@example.com · Account {customer.id}" in shown
+    text = PdfDocument(client.get(f"/statements/{today:%Y-%m}.pdf").content)[0].get_textpage().get_text_bounded()
+    assert f"odd@example.com · Account {customer.id}" in text
 
 
 def test_every_printable_character_is_in_the_fonts() -> None:

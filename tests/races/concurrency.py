@@ -1,4 +1,4 @@
-"""Tools for race tests: simultaneous calls, a concurrent reader, and a check of the committed rows."""
+"""Tools for tests of concurrency: simultaneous calls, a concurrent reader, and a check of the committed rows."""
 
 import threading
 import time
@@ -61,7 +61,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 class Watch:
     """The violations that a concurrent reader saw, and how often it has checked."""
 
-    seen: set[str] = field(default_factory=set)
+    violations: set[str] = field(default_factory=set)
     checks: int = 0
 
 
@@ -73,7 +73,7 @@ def watching(find_violations: Callable[[], list[str]]) -> Iterator[Watch]:
     def read() -> None:
         try:
             while not stop.is_set():
-                watch.seen.update(find_violations())
+                watch.violations.update(find_violations())
                 watch.checks += 1
         finally:
             connection.close()
@@ -85,7 +85,7 @@ def watching(find_violations: Callable[[], list[str]]) -> Iterator[Watch]:
     finally:
         stop.set()
         thread.join(WAIT_SECONDS_MAX)
-    watch.seen.update(find_violations())
+    watch.violations.update(find_violations())
 
 
 class Running:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from accounts.models import Customer
 from tests.people import claim, open_account, receive_shares
-from tests.races.at_once import deadlocks, violations
+from tests.races.concurrency import deadlocks, violations
 from trades.models import Trade
 from trades.place import place_trade
 

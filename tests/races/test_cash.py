@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.funding import InsufficientFunds, TransferKeyReused, deposit, withdraw
 from accounts.models import Balance, Customer, Posting, Transfer
 from tests.people import claim, send_report
-from tests.races.at_once import outcomes, together, violations, watching
+from tests.races.concurrency import outcomes, together, violations, watching
 from trades.models import Status
 from trades.place import place_trade
 
@@ -43,7 +43,7 @@ def test_withdrawals_during_a_claim_take_nothing_of_its_hold(bob: Customer) -> N
         results = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(60))] * CALLS)
     withdrawn = sum(outcome.error is None for outcome in results[1:])
     assert {type(outcome.error) for outcome in results[1:] if outcome.error} <= {InsufficientFunds}
-    assert watch.seen == set()
+    assert watch.violations == set()
     trade.refresh_from_db()
     assert trade.max_price == 500 - 60 * withdrawn
     assert results[0].value == [trade]
@@ -60,7 +60,7 @@ def test_withdrawals_while_a_buy_is_settled_take_no_more_than_the_released_cash(
     with watching(violations) as watch:
         results = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(100))] * CALLS)
     withdrawn = sum(outcome.error is None for outcome in results[1:])
-    assert watch.seen == set()
+    assert watch.violations == set()
     assert withdrawn <= 3
     assert cash_of(bob) == 500 - 200 - 100 * withdrawn
 

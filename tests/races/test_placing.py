@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Customer
-from tests.races.at_once import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
+from tests.races.concurrency import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
 from trades import batch, place, transitions
 from trades.batch import place_trades
 from trades.models import StatusChange, Trade
@@ -61,7 +61,7 @@ def test_the_line_never_has_a_gap_and_follows_the_order_of_responses(bob: Custom
         ]
     # If number 5 had been committed before number 4, a reader between the two would have seen a gap.
     assert watch.checks > 1
-    assert watch.seen == set()
+    assert watch.violations == set()
     assert line(bob) == list(range(1, THREADS * TRADES_PER_THREAD + 1))
     assert all(
         earlier < later for (_, ended, earlier), (started_at, _, later) in permutations(placed, 2) if ended < started_at
@@ -166,7 +166,7 @@ def test_simultaneous_batches_of_several_processes_keep_every_line_in_order(alic
     before = len(line(alice))
     with watching(violations) as watch:
         together(*[partial(process, number) for number in range(THREADS)])
-    assert watch.seen == set()
+    assert watch.violations == set()
     assert left_out, "some must have found a counter locked"
     assert len(line(alice)) == before + THREADS // 2 * TRADES_PER_THREAD * 3
     assert len(line(bob)) == THREADS // 2 * TRADES_PER_THREAD * 5
@@ -318,7 +318,7 @@ def place_batch(customer: Customer, *quantities: int, key: str = "") -> list[tup
 def test_simultaneous_batches_are_placed_one_after_the_other(bob: Customer) -> None:
     with watching(violations) as watch:
         numbers = together(*[lambda: place_batch(bob, 1, 2, 3, 4, 5)] * THREADS)
-    assert watch.seen == set()
+    assert watch.violations == set()
     for batch_numbers in numbers:
         first = batch_numbers[0][0]
         assert [number for number, _ in batch_numbers] == list(range(first, first + 5)), "a batch was interrupted"

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from accounts.models import Balance, Customer, Posting
 from tests.people import claim, report_body
-from tests.races.at_once import together
+from tests.races.concurrency import together
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
 from trades.report import store_reports

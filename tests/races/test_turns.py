@@ -17,7 +17,7 @@ from accounts.ledger import Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
 from tests.people import claim, report_body, send_report, take_rung_customers
-from tests.races.at_once import Open, outcomes, rows, together, violations, watching
+from tests.races.concurrency import Open, outcomes, rows, together, violations, watching
 from tests.races.conftest import CUSTOMERS
 from trades import lane, queries, sweep, tasks
 from trades.models import FINAL, Report, Status, StatusChange, Trade
@@ -85,7 +85,7 @@ def test_simultaneous_turns_orders_and_reports_keep_every_promise(crowd: list[Cu
     with watching(violations) as watch:
         together(place_all, report, report, *[lambda seed=seed: work(seed) for seed in range(3)])
     assert watch.checks > 1
-    assert watch.seen == set()
+    assert watch.violations == set()
     claim(*crowd)
     assert set(Trade.objects.values_list("status", flat=True)) <= set(FINAL)
     assert Trade.objects.count() == CUSTOMERS * (TRADES_EACH + 1)
@@ -249,7 +249,7 @@ def test_the_checker_detects_a_second_trade_in_flight(
         with watching(violations) as watch:
             claim(alice)
             claim(alice)
-        assert "one trade in flight" in {violation.split(":")[0] for violation in watch.seen}
+        assert "one trade in flight" in {violation.split(":")[0] for violation in watch.violations}
         second = Trade.objects.filter(status=Status.IN_PROGRESS).latest("sequence")
         send_report(second, Status.REJECTED)
         claim(alice)

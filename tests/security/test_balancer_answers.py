@@ -27,25 +27,25 @@ REQUESTS_OF_AN_ADDRESS_MAX = 1000  # in 10 s
 
 
 @pytest.fixture(scope="module")
-def both() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({}) as both:
-        yield both
+def site() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({}) as site:
+        yield site
 
 
 @pytest.fixture
-def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
-    return both[0]
+def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
+    return site[0]
 
 
 @pytest.fixture
-def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
-    return both[1]
+def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
+    return site[1]
 
 
 @pytest.fixture(scope="module")
-def token(both: tuple[Brokerage, Balancer]) -> str:
+def token(site: tuple[Brokerage, Balancer]) -> str:
     arguments = ("own@example.com", "--password", "correct horse battery", "--deposit", "100000", "--json")
-    return str(json.loads(both[0].manage("create_customer", *arguments).stdout)["token"])
+    return str(json.loads(site[0].manage("create_customer", *arguments).stdout)["token"])
 
 
 def response_to(balancer: Balancer, request: bytes, source: str = LOOPBACK) -> tuple[int, str, Any]:

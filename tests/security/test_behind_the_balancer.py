@@ -40,19 +40,19 @@ SLOW_MAX = 4  # concurrent slow requests per `web`, which has 16 threads
 
 
 @pytest.fixture(scope="module")
-def both() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({"STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE)}) as both:
-        yield both
+def site() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({"STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE)}) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
-def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
-    return both[0]
+def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
+    return site[0]
 
 
 @pytest.fixture(scope="module")
-def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
-    return both[1]
+def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
+    return site[1]
 
 
 @pytest.fixture(scope="module")

@@ -42,19 +42,19 @@ Keys = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def both() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({}, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s") as both:
-        yield both
+def site() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({}, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s") as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
-def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
-    return both[0]
+def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
+    return site[0]
 
 
 @pytest.fixture(scope="module")
-def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
-    return both[1]
+def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
+    return site[1]
 
 
 @pytest.fixture(scope="module")

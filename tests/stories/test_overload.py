@@ -223,8 +223,8 @@ def most_open(trades: list[Json]) -> int:
     """Return the largest number of PLACED trades at any time."""
     steps = [(trade["placed_at"], 1) for trade in trades]
     steps += [(trade["claimed_at"] or trade["settled_at"], -1) for trade in trades]
-    most = now = 0
+    highest = now = 0
     for _, step in sorted(steps):
         now += step
-        most = max(most, now)
-    return most
+        highest = max(highest, now)
+    return highest

@@ -122,9 +122,9 @@ def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> No
 
 
 def test_the_comparison_can_fail() -> None:
-    shown = {"tradeId": "01a21846-b286-7186-947d-c2946c405529", "status": "FILLED", "price": "207.0100"}
+    example = {"tradeId": "01a21846-b286-7186-947d-c2946c405529", "status": "FILLED", "price": "207.0100"}
     response = {"tradeId": "01a21846-b286-7186-947d-c2946c405528", "status": "FILLED", "price": "1.0000", "more": 1}
-    assert is_alike(shown, response)
+    assert is_alike(example, response)
     for wrong in ({"status": "PLACED"}, {"price": None}, {"tradeId": "none"}):
-        assert not is_alike(shown, response | wrong)
-    assert not is_alike(shown, {})
+        assert not is_alike(example, response | wrong)
+    assert not is_alike(example, {})

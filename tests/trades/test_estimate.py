@@ -71,6 +71,6 @@ def test_buying_power_is_the_cash_that_the_trades_ahead_leave(alice: Customer) -
 @pytest.mark.usefixtures("exchange")
 def test_a_purchase_costs_no_more_than_its_collar_and_the_cash(alice: Customer) -> None:
     price = price_of("AAPL")
-    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * money(price * Decimal("1.05"))
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).cost_max == 2 * money(price * Decimal("1.05"))
     withdraw(alice.id, 1000 - 2 * price)
-    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * price
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).cost_max == 2 * price

@@ -14,7 +14,7 @@ import redis
 from accounts.models import Customer
 from brokerage.celery import app
 from tests.people import take_rung_customers
-from tests.races.at_once import eventually
+from tests.races.concurrency import eventually
 from tests.responses import post
 from trades import lane
 from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_key, queue_name, ring, ring_on_commit

@@ -90,19 +90,19 @@ def test_every_filter_finds_the_rows_that_a_full_scan_finds(
 def test_pages_do_not_shift_while_new_trades_arrive(
     bob: Customer, trades: list[Trade], api_of: Callable[..., Client]
 ) -> None:
-    api, seen, cursor = api_of(bob), [], ""
+    api, listed_ids, cursor = api_of(bob), [], ""
     pages = 0
     while pages < 100:
         pages += 1
         parameters: dict[str, Any] = {"limit": 7, "stockTicker": "ibm"} | ({"cursor": cursor} if cursor else {})
         response = api.get("/api/v1/trades", parameters)
-        seen += [trade["tradeId"] for trade in response.json()["results"]]
+        listed_ids += [trade["tradeId"] for trade in response.json()["results"]]
         cursor = response.json()["next"]
         if not cursor:
             break
         api.post("/api/v1/trades", {"stockTicker": "IBM", "type": "BUY", "quantity": 1}, "application/json")
     assert pages == 4
-    assert seen == [str(trade.id) for trade in reversed(trades) if trade.ticker == "IBM"]
+    assert listed_ids == [str(trade.id) for trade in reversed(trades) if trade.ticker == "IBM"]
 
 
 @pytest.mark.parametrize(

@@ -190,9 +190,9 @@ def test_all_rules_hold_for_correct_books(ann: Customer) -> None:
 def test_the_command_prints_the_balance_and_fails_if_it_is_not_zero(ann: Customer) -> None:
     output = StringIO()
     call_command("trial_balance", "--json", stdout=output)
-    shown: dict[str, Any] = json.loads(output.getvalue())
-    assert (shown["isZero"], shown["reserve"], shown["day"]) == (True, "646.4800", today().isoformat())
-    assert {"account": "paying_agent", "part": "", "title": "Paying agent", "debit": "1.5000", "credit": None} in shown[
+    sheet: dict[str, Any] = json.loads(output.getvalue())
+    assert (sheet["isZero"], sheet["reserve"], sheet["day"]) == (True, "646.4800", today().isoformat())
+    assert {"account": "paying_agent", "part": "", "title": "Paying agent", "debit": "1.5000", "credit": None} in sheet[
         "lines"
     ]
     output = StringIO()

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from tests.races.at_once import Running, eventually, together
+from tests.races.concurrency import Running, eventually, together
 from web.batching import Batcher
 
 pytestmark = pytest.mark.django_db(transaction=True)  # each caller has its own connection

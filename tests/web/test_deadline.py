@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from tests.races.at_once import Running, eventually
+from tests.races.concurrency import Running, eventually
 from web.batching import Batcher
 from web.deadline import REQUEST_SECONDS_MAX, AnswerInTime, deadline, seconds_left
 
@@ -21,9 +21,9 @@ def test_without_a_deadline_each_wait_has_its_own_limit() -> None:
 def test_a_deadline_ends_all_waits_together() -> None:
     with deadline(0.2):
         assert seconds_left(0.1) == 0.1
-        left = seconds_left(5.0)
-        assert left is not None
-        assert 0 < left <= 0.2
+        remaining = seconds_left(5.0)
+        assert remaining is not None
+        assert 0 < remaining <= 0.2
         time.sleep(0.25)
         assert seconds_left(5.0) == 0
     assert seconds_left(5.0) == 5.0
@@ -41,15 +41,15 @@ def test_a_deadline_ends_all_waits_together() -> None:
     ],
 )
 def test_requests_that_change_something_have_a_deadline(method: str, path: str, is_limited: bool) -> None:
-    left: list[float | None] = []
+    remaining: list[float | None] = []
 
     def view(request: HttpRequest) -> HttpResponse:
-        left.append(seconds_left())
+        remaining.append(seconds_left())
         return HttpResponse()
 
     AnswerInTime(view)(RequestFactory().generic(method, path))
-    assert (left[0] is not None) == is_limited
-    assert (left[0] or 0) <= REQUEST_SECONDS_MAX
+    assert (remaining[0] is not None) == is_limited
+    assert (remaining[0] or 0) <= REQUEST_SECONDS_MAX
 
 
 @pytest.mark.django_db(transaction=True)

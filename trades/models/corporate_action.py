@@ -114,8 +114,8 @@ class CorporateAction(models.Model):
         if self.kind == self.Kind.CASH_DIVIDEND and self.amount_per_share is not None:
             return shares, self.amount_per_share * shares
         if self.kind == self.Kind.SPLIT and self.numerator and self.denominator:
-            whole, rest = divmod(shares * self.numerator, self.denominator)
-            return whole, (self.reference_price or Decimal(0)) * rest / self.denominator
+            whole, remainder = divmod(shares * self.numerator, self.denominator)
+            return whole, (self.reference_price or Decimal(0)) * remainder / self.denominator
         return shares, Decimal(0)
 
 

@@ -65,21 +65,21 @@ def trades(request: HttpRequest) -> HttpResponse:
     below = int(before) if before.isdecimal() and len(before) <= SEQUENCE_DIGITS_MAX else None
     trade_filter = _filter(form.cleaned_data if form.is_valid() else {}, below)
     page = find_trades(customer_id, trade_filter, TRADES_PER_PAGE + 1) if trade_filter else []
-    shown = page[:TRADES_PER_PAGE]
+    trades_shown = page[:TRADES_PER_PAGE]
     query = request.GET.copy()
-    query["before"] = str(shown[-1].sequence) if len(page) > len(shown) else ""
+    query["before"] = str(trades_shown[-1].sequence) if len(page) > len(trades_shown) else ""
     return render(
         request,
         "trades/trades.html",
         {
             "form": form,
-            "trades": shown,
-            "names": valuation.company_names({trade.ticker for trade in shown}),
+            "trades": trades_shown,
+            "names": valuation.company_names({trade.ticker for trade in trades_shown}),
             "next": query.urlencode() if query["before"] else None,
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
-            "is_open": any(trade.status not in FINAL for trade in shown),
-            "has_any": bool(shown) or Trade.objects.filter(customer_id=customer_id).exists(),
+            "is_open": any(trade.status not in FINAL for trade in trades_shown),
+            "has_any": bool(trades_shown) or Trade.objects.filter(customer_id=customer_id).exists(),
             "halt": halt_of(customer_id),
         },
         status=200 if form.is_valid() else 422,
@@ -102,9 +102,9 @@ def _filter(data: dict[str, Any], below: int | None) -> TradeFilter | None:
     )
 
 
-def _tickers(words: str) -> list[str]:
+def _tickers(text: str) -> list[str]:
     """Return the tickers of the stocks whose ticker begins with this text or whose company's name contains it."""
-    stocks = Stock.objects.filter(Q(ticker__istartswith=words) | Q(name__icontains=words))
+    stocks = Stock.objects.filter(Q(ticker__istartswith=text) | Q(name__icontains=text))
     return list(stocks.order_by("ticker").values_list("ticker", flat=True)[:TICKERS_MAX])
 
 
@@ -164,8 +164,8 @@ def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     except NoSuchTrade:
         raise Http404 from None
     except NotCancellable as late:
-        words = "already on its way to the exchange" if late.trade.status == Status.IN_PROGRESS else "final"
-        messages.error(request, f"Too late to cancel: the trade is {words}.")
+        state = "already on its way to the exchange" if late.trade.status == Status.IN_PROGRESS else "final"
+        messages.error(request, f"Too late to cancel: the trade is {state}.")
     return redirect(reverse("trade", args=[trade_id]))
 
 

@@ -59,7 +59,7 @@ def home(request: HttpRequest) -> HttpResponse:
     balance, ahead = accounts.balance_of(customer_id), search.open_trades(customer_id, AHEAD_MAX)
     sort, shows_all = request.GET.get("sort", DEFAULT_SORT), "all" in request.GET
     in_order = _sorted(owned, sort)
-    shown = len(in_order) if shows_all else POSITIONS_SHOWN
+    rows_max = len(in_order) if shows_all else POSITIONS_SHOWN
     return render(
         request,
         "trades/home.html",
@@ -70,8 +70,8 @@ def home(request: HttpRequest) -> HttpResponse:
             "shows_deposits": shows_deposits,
             "balance": balance,
             "buying_power": buying_power_after(balance, positions.values(), ahead),
-            "holdings": in_order[:shown],
-            "not_shown": in_order[shown:],
+            "holdings": in_order[:rows_max],
+            "not_shown": in_order[rows_max:],
             "owned": len(owned),
             "shows_all": shows_all,
             "total": (total := _total(owned, worth)),
@@ -130,8 +130,8 @@ def oldest_read_at(holdings: list[Holding]) -> float | None:
 
 def _open(trades: list[Trade]) -> dict[str, Any]:
     """Return the open trades that the page shows, oldest first, and a string that changes when they do."""
-    shown = trades[:OPEN_SHOWN]
-    return {"trades": shown, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in shown)}
+    trades_shown = trades[:OPEN_SHOWN]
+    return {"trades": trades_shown, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in trades_shown)}
 
 
 @signed_in

@@ -90,26 +90,26 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
     """Search stocks by ticker or company name; show a list below the search field, or a page."""
-    words = storable(request.GET.get("q", "").strip(), 60)
-    found = list(_matching_stocks(words)) if words else []
-    exact = [stock for stock in found if stock.ticker == words.upper()]
+    text = storable(request.GET.get("q", "").strip(), 60)
+    found = list(_matching_stocks(text)) if text else []
+    exact = [stock for stock in found if stock.ticker == text.upper()]
     is_fragment = "HX-Request" in request.headers
     if exact and not is_fragment:
         return redirect("stock", exact[0].ticker)
     return render(
-        request, "trades/found.html" if is_fragment else "trades/search.html", {"words": words, "found": found}
+        request, "trades/found.html" if is_fragment else "trades/search.html", {"words": text, "found": found}
     )
 
 
-def _matching_stocks(words: str) -> QuerySet[Stock]:
+def _matching_stocks(text: str) -> QuerySet[Stock]:
     nearness = Case(
-        When(ticker=words.upper(), then=Value(0)),
-        When(ticker__istartswith=words, then=Value(1)),
-        When(name__istartswith=words, then=Value(2)),
+        When(ticker=text.upper(), then=Value(0)),
+        When(ticker__istartswith=text, then=Value(1)),
+        When(name__istartswith=text, then=Value(2)),
         default=Value(3),
         output_field=IntegerField(),
     )
-    listed = Stock.objects.filter(Q(ticker__istartswith=words) | Q(name__icontains=words), listed=True)
+    listed = Stock.objects.filter(Q(ticker__istartswith=text) | Q(name__icontains=text), listed=True)
     return listed.annotate(nearness=nearness).order_by("nearness", "ticker")[:FOUND_MAX]
 
 
@@ -135,10 +135,10 @@ def watchlist(request: HttpRequest) -> HttpResponse:
     """Show the watchlist for editing: search for stocks to add, remove stocks, move them up."""
     customer_id = current_customer_id(request)
     tickers = watchlists.watched_by(customer_id)
-    words = storable(request.GET.get("q", "").strip(), 60)
+    text = storable(request.GET.get("q", "").strip(), 60)
     context = {
         "watched": valuation.holdings(tickers, {}),
-        "words": words,
-        "found": [stock for stock in _matching_stocks(words) if stock.ticker not in tickers] if words else [],
+        "words": text,
+        "found": [stock for stock in _matching_stocks(text) if stock.ticker not in tickers] if text else [],
     }
     return render(request, "trades/watchlist.html", context)

@@ -197,12 +197,12 @@ def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> st
         return f"Ticker change: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
     if kind == "adjustment" and ticker:
         return f"Adjustment: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
-    words = {
+    labels = {
         "deposit": "Deposit from the stand-in bank",
         "withdrawal": "Withdrawal to the stand-in bank",
         "fee": "Regulatory fees",
     }
-    return words.get(kind, kind.capitalize())
+    return labels.get(kind, kind.capitalize())
 
 
 BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
