@@ -141,7 +141,8 @@ class TradeSerializer(serializers.Serializer[Any]):
 
 def trade_data(trade: Trade) -> dict[str, Any]:
     """Return a trade in the format of the API."""
-    return shared(TradeSerializer).to_representation(trade)
+    data: dict[str, Any] = shared(TradeSerializer).to_representation(trade)
+    return data
 
 
 class TradePageSerializer(serializers.Serializer[Any]):
