@@ -35,6 +35,10 @@ GROWING_TABLES = {
     *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
 }
 
+UPDATED_BY_TRADES = (
+    *("accounts_balance", "accounts_position", "trades_tradecounter", "trades_trade", "trades_report"),
+)
+
 PRICE = Decimal(10)
 TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # two indexes on the same column
 CLAIMED = "trades_trade_pkey|placed_not_queued"  # by id, or from the few trades in line
@@ -186,6 +190,45 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
         lambda: reader.read(cursors, reader.latest_cursor(), 20),
         *("events_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
     )
+
+
+def test_an_update_of_a_hot_row_writes_no_index(past_trades: Population) -> None:
+    """Updates stay on the row's page, which keeps room for them (fillfactor), and none of their columns is indexed."""
+    before = hot_updates()
+    trades = in_flight([past_trades.first_id + number for number in range(0, CUSTOMERS, 200)])
+    report(trades)
+    settle_and_claim([trade.customer_id for trade in trades], "test")
+    for table, each in (("accounts_balance", 2), ("accounts_position", 1), ("trades_tradecounter", 1)):
+        updated, hot = (after - earlier for after, earlier in zip(hot_updates()[table], before[table], strict=True))
+        assert (updated, hot) == (each * len(trades), each * len(trades)), table
+
+
+def hot_updates() -> dict[str, tuple[int, int]]:
+    """Return how many rows of the hot tables were updated, and how many of these updates wrote no index."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOT_UPDATES)
+        return {table: (updated, hot) for table, updated, hot in cursor.fetchall()}
+
+
+HOT_UPDATES = """
+    SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables
+    WHERE relname IN ('accounts_balance', 'accounts_position', 'trades_tradecounter')
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "setting"),
+    [
+        ("accounts_balance", "fillfactor=80"),
+        ("accounts_position", "fillfactor=80"),
+        ("trades_tradecounter", "fillfactor=80"),
+        *((table, "autovacuum_vacuum_scale_factor=0.02") for table in UPDATED_BY_TRADES),
+    ],
+)
+def test_tables_that_trades_update_are_vacuumed_early(table: str, setting: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table])
+        assert setting in (cursor.fetchone()[0] or [])
 
 
 def test_the_newest_ended_trades_are_found(past_trades: Population) -> None:
