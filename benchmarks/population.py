@@ -276,10 +276,10 @@ EACH_TRADE = """
 HISTORY = [
     f"""
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, max_price,
-                              expires_at, claimed_at, ask_at, price, amount, reason_code, settled_at,
+                              expires_at, claimed_at, price, amount, reason_code, settled_at,
                               executed_at, settles_on, fees)
     SELECT id, customer_id, sequence, ticker, 'BUY', %(shares)s, at, 'FILLED', cash_before,
-           at + interval '30 s', at + interval '10 ms', at + interval '3 s', %(price)s, amount, '',
+           at + interval '30 s', at + interval '10 ms', %(price)s, amount, '',
            at + interval '30 ms', at, settles_on, '{{}}'
     FROM {EACH_TRADE}
     """,

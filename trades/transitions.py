@@ -312,7 +312,7 @@ END = f"""
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
             fees = new.fees, executed_at = new.executed_at,
-            settles_on = new.settles_on, settled_at = statement_timestamp()
+            settles_on = new.settles_on, settled_at = statement_timestamp(), ask_at = NULL
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
                     %s::jsonb[], %s::timestamptz[], %s::date[], %s::text[]) WITH ORDINALITY
             AS new (id, was, status, reason_code, price, amount, fees, executed_at, settles_on, reason, place)
