@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import bell, lots, proofs, readers, stages
+from benchmarks.cost import disk_a_trade
 from benchmarks.limit import Limit
 from benchmarks.load import LoadFailed
 from benchmarks.peer import PEERS
@@ -25,7 +26,7 @@ LANES = (1, 2, 4)
 FRACTIONS_OF_MAX = (0.5, 0.75, 0.9)
 """Fractions of the maximum throughput, at which latency is also measured."""
 SHOWN = (
-    *("pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
+    *("bytes", "pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
     *("tradesPerSecond", "placing", "placingMeanwhile", "final", "cpuMs", "othersPercent", "notInstalled", "seconds"),
 )
 IN_EVERY_RUN = ("limit", "placed", "settled", "slow", "latency", "lone")
@@ -71,6 +72,8 @@ class Bench:
                 site.audit()
         if wants("proof"):
             self.result["proof"] = self._announce("proof", proofs.of_a_day(self.settings, self.say))
+        if wants("disk"):
+            self.result["disk"] = self._disk()
         self.result["goals"] = goals(self.result)
         self.result["seconds"] = round(time.monotonic() - self.began)
         return self.result
@@ -167,6 +170,15 @@ class Bench:
             f"big: cost relative to small tables {ratios}, MB {measured[big]['allMb']}, books: {measured[big]['audit']}"
         )
         return {**measured[big], "small": measured[small], "costRatio": ratios[0], "costRatioAt100": ratios[1]}
+
+    def _disk(self) -> dict[str, Any]:
+        """Load trades and measure what each takes on disk. Nothing is traded, so nothing else has to be quiet."""
+        settings = self.settings
+        trades_each = max(1, settings.proof_trades // settings.proof_customers)
+        with Site({"lanes": 0}, settings.proof_customers, trades_each, None, self.say, 1, in_bulk=True) as site:
+            site.database.vacuum_and_checkpoint()
+            measured = stages.disk(site)
+        return self._announce("disk", {**measured, "bytes": disk_a_trade({"disk": measured})})
 
     def _site(self) -> Site:
         self.say("starting a brokerage")

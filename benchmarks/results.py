@@ -48,6 +48,7 @@ GOALS = (
     ("slowest page beside trades, p99, ms", "readers.slowestP99", "<", 300),
     ("trades' p99 to final beside readers / alone", "readers.finalP99Ratio", "<=", 1.10),
     ("placing p99 beside a proof of changes / alone", "proof.placingP99Ratio", "<=", 1.10),
+    ("bytes a trade on disk", "disk.bytes", "<=", 1200),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
     ("largest web, MB", "settled.memory.web.largestMb", "<", 150),
@@ -114,6 +115,8 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"the lots of {lots['trades']:,} old trades: built in {lots['seconds']:.0f} s, with one interruption, "
             f"proved in {lots['audit']['seconds']:.0f} s"
         )
+    if "disk" in result:
+        yield from disk_rows(result)
     yield from _figures(result)
 
 

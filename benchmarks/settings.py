@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 STAGES = (
     *("limit", "placed", "settled", "slow", "latency", "lone"),  # in every run
-    *("footprint", "lanes", "start", "big", "peers", "soak", "bell", "lots", "readers", "proof"),  # once
+    *("footprint", "lanes", "start", "big", "peers", "soak", "bell", "lots", "readers", "proof", "disk"),  # once
 )
-OFF_BY_DEFAULT = {"soak", "bell", "lots", "readers", "proof"}
+OFF_BY_DEFAULT = {"soak", "bell", "lots", "readers", "proof", "disk"}
 
 
 class InvalidSetting(Exception):
