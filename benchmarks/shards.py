@@ -20,7 +20,7 @@ TRADES_A_SECOND_MAX = 850.0
 HEADROOM = 0.5
 """The fraction of a database's throughput to plan for."""
 WAL_BYTES_A_TRADE = 6_900
-DISK_BYTES_A_TRADE = 2_100
+DISK_BYTES_A_TRADE = 2_200
 
 
 def bucket_of(customer_id: int) -> int:
