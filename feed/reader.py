@@ -13,6 +13,7 @@ never decrease, so the events are in causal order. Trades placed simultaneously,
 other, may appear in either order.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -167,7 +168,8 @@ def _event(values: dict[str, Any]) -> Event:
         of_entitlement, of_action = named
         entitlement = Entitlement(**of_entitlement, at=at, action=CorporateAction(**of_action))
         return Event(cursor, at, entitlement=entitlement)
-    trade = Trade(**values)
+    fees = values.pop("fees")  # text, because a raw query does not convert JSON
+    trade = Trade(**values, fees=None if fees is None else json.loads(fees))
     if trade.status not in FINAL:
         trade.price = trade.amount = trade.settled_at = None
         trade.reason_code = ""
