@@ -13,15 +13,16 @@ AFTER_SECONDS = 5.0
 def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -> Json:
     """Return the time without service, the longest delay of a trade, and the responses during one fault.
 
-    A trade's delay lasts from its placement until it is final. Only trades that were open during the fault count.
+    The slowest answer is that of any request; the other figures are of those that change something. A trade's delay
+    lasts from its placement until it is final. Only trades that were open during the fault count.
 
     Args:
         until: when the next fault began; later events aren't caused by this one.
     """
     since, until = row["began"] - BEFORE_SECONDS, min(until, row["whole"] + AFTER_SECONDS)
+    met_requests = [request for request in requests if since <= request["ended"] <= until]
     placed = sorted(
-        (request for request in requests if request["method"] == "POST" and since <= request["ended"] <= until),
-        key=lambda request: request["ended"],
+        (request for request in met_requests if request["method"] == "POST"), key=lambda request: request["ended"]
     )
     served = [since, *(request["ended"] for request in placed if request["status"] in (200, 201)), until]
     longest_gap = max(later - earlier for earlier, later in pairwise(served))
@@ -32,7 +33,9 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
     ]
     return {
         "silenceSeconds": round(longest_gap, 1),
-        "slowestAnswerSeconds": round(max((request["ended"] - request["began"] for request in placed), default=0.0), 1),
+        "slowestAnswerSeconds": round(
+            max((request["ended"] - request["began"] for request in met_requests), default=0.0), 1
+        ),
         "longestDelaySeconds": round(max(met, default=0.0), 1),
         "answered503": sum(request["status"] == 503 for request in placed),
         "unanswered": sum(request["status"] == 0 for request in placed),
