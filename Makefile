@@ -58,6 +58,7 @@ lint: $(TOOLS)  ## check style, types and import rules
 	$(BIN)/djhtml --check --tabwidth 2 templates */templates
 	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/bandit -q -ll -c pyproject.toml -r web accounts exchange trades feed webhooks alpaca_api office brokerage local cluster chaos benchmarks -x benchmarks/peers
 
 format: $(TOOLS)  ## format the code and the templates
