@@ -16,7 +16,6 @@ from office.actions.targets import ADJUSTMENT, PROOF
 from office.models import Proof, Reconciliation
 from office.tables.columns import column, moment
 from office.tables.filters import CustomerFilter, LotStateFilter, PostedDayFilter, TickerFilter
-from office.tables.keyset import KeysetChangeList
 from office.tables.table import PageTable, Table
 from office.tables.trades import by_uuid
 
@@ -33,7 +32,9 @@ class PostingTable(Table):
     list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
     search_fields = ("cause",)
     search_help_text = "Id of a trade, a transfer or an adjustment"
+    search_is_indexed = True
     key = "id"
+    indexed_filters = ("customer",)
     exported = (
         ("postingId", lambda posting: posting.id),
         ("customerId", lambda posting: posting.customer_id),
@@ -46,9 +47,6 @@ class PostingTable(Table):
         ("createdAt", lambda posting: posting.created_at),
         ("settlesOn", lambda posting: posting.settles_on),
     )
-
-    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params and not changes.query
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
@@ -66,6 +64,7 @@ class LotTable(Table):
     list_select_related = ("customer",)
     list_filter = (CustomerFilter, TickerFilter, LotStateFilter)
     key = "id"
+    indexed_filters = ("customer",)
     exported = (
         ("lotId", lambda lot: lot.id),
         ("customerId", lambda lot: lot.customer_id),
@@ -78,9 +77,6 @@ class LotTable(Table):
         ("causeId", lambda lot: lot.cause),
         ("continuesLotId", lambda lot: lot.origin),
     )
-
-    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params
 
     @column("shares")
     def shares(self, lot: Lot) -> str:

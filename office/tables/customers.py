@@ -17,7 +17,6 @@ from office.pages.search import find_customers
 from office.roles import Power, may
 from office.tables.columns import column, moment
 from office.tables.filters import AddressFilter, CustomerFilter, SignInKindFilter
-from office.tables.keyset import KeysetChangeList
 from office.tables.table import PageTable, Table
 
 
@@ -79,6 +78,7 @@ class SignInTable(Table):
     list_select_related = ("customer",)
     list_filter = (CustomerFilter, SignInKindFilter, AddressFilter)
     key = "id"
+    indexed_filters = ("customer",)
     exported = (
         ("at", lambda row: row.at),
         ("customerId", lambda row: row.customer_id),
@@ -88,6 +88,3 @@ class SignInTable(Table):
         ("device", lambda row: row.device),
         ("session", lambda row: row.session),
     )
-
-    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params

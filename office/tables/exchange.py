@@ -9,7 +9,6 @@ from django.utils.html import format_html
 
 from exchange.models import Call, Stock
 from office.tables.columns import column, moment, trade_link
-from office.tables.keyset import KeysetChangeList
 from office.tables.table import Table
 
 CALLS_FOUND_MAX = 200
@@ -23,10 +22,8 @@ class CallTable(Table):
     search_fields = ("trade_ids",)
     search_help_text = "Trade id"
     key = "id"
+    bounded = False
     shows_customers = False
-
-    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        return "id", False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Call], search_term: str

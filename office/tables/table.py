@@ -1,6 +1,6 @@
 """The base classes of all lists and of the pages of their rows: read-only, and recorded in the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,10 @@ class Table(ModelAdmin):  # type: ignore[misc]
         exported: The columns of the CSV file.
         shows_customers: False if the rows are not about customers.
         has_pages: Whether each row has a page of its own.
+        key: The column to paginate by.
+        bounded: Whether to limit the scan where no index serves the filters or the search.
+        indexed_filters: The filters that an index serves, whatever else is chosen.
+        search_is_indexed: Whether an index serves the search.
     """
 
     actions = None
@@ -45,6 +49,8 @@ class Table(ModelAdmin):  # type: ignore[misc]
     change_list_template = "office/list.html"
     key = "pk"
     bounded = True
+    indexed_filters: Collection[str] = ()
+    search_is_indexed = False
     power = Power.READ
     shows_customers = True
     has_pages = False
@@ -52,7 +58,9 @@ class Table(ModelAdmin):  # type: ignore[misc]
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         """Return the column to paginate by, and whether to limit the scan because no index serves the filters."""
-        return self.key, self.bounded and bool(changes.filter_params or changes.query)
+        filters, searched = changes.filter_params, bool(changes.query)
+        is_indexed = bool(filters.keys() & set(self.indexed_filters)) or (searched and self.search_is_indexed)
+        return self.key, self.bounded and bool(filters or searched) and not is_indexed
 
     def prepare(self, rows: list[Any]) -> None:
         """Read data that the columns need, for all rows of a page at once."""

@@ -168,10 +168,8 @@ class ReportTable(Table):
     list_filter = (OutcomeFilter, CustomerFilter)
     search_fields = ("trade_id",)
     search_help_text = "Trade id"
+    search_is_indexed = True
     key = "id"
-
-    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        return "id", bool(changes.filter_params) and not changes.query
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Report], search_term: str
