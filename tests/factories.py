@@ -1,7 +1,8 @@
-"""Create the rows that tests start with, such as `StockFactory.create(ticker="IBM")`: one factory for each model.
+"""Create the rows that tests start with, such as `StockFactory.create(ticker="IBM")`.
 
-Fields that a test does not set get valid values. Prefer the product's own functions where they exist, for example to
-open an account, to deposit or to place a trade (see `tests.people`): a factory writes a single row and nothing else.
+A factory writes a single row, with valid values in the fields that a test does not set. Models without a factory, such
+as tokens, lots, reports and mails, have rows that only the product's functions may write. Prefer those functions
+wherever they exist, for example to open an account, to deposit or to place a trade (see `tests.people`).
 """
 
 from datetime import date
