@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.cache import cache
@@ -30,6 +31,7 @@ from web.valkey import cache_backoff
 QUOTE_SECONDS = 1.0  # how old a price may be on which a customer acts, while the exchange answers
 LIVE_SECONDS = 10.0  # how old a price may be on a page when it opens: it then follows the prices by itself
 REFRESH_SECONDS = 5.0  # how often the sweep reads the prices of all stocks
+COPY_SECONDS_MAX = 2 * REFRESH_SECONDS  # how long a process keeps its copy without reading the table again
 KNOWN_SECONDS_MAX = 60.0  # how old a price from `known` may be by default
 KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is unavailable
 WAIT_SECONDS_MAX = 0.5  # how long a page waits for another thread's call
@@ -38,6 +40,7 @@ UNLISTED_AGE_SECONDS_MAX = 30.0  # how old a process's copy of the prices of unl
 READ_TOGETHER = 50  # stocks in one call of a page, so that it answers in time and a late one loses only these
 STORE_SECONDS = 60.0  # how often the sweep stores the last prices, for stocks that may be delisted
 KEY = "prices:last"
+STAMP_KEY = "prices:stamp"  # changes whenever the prices do; the table is large, so a process reads it only then
 
 Read = TypeVar("Read")
 
@@ -64,14 +67,16 @@ class Quote:
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Unpickle a quote that another release has put into the shared cache: what it lacks has its default."""
-        values = dict(zip((item.name for item in fields(self)), state, strict=False))
-        for item in fields(self):
-            object.__setattr__(self, item.name, values.get(item.name, item.default))
+        for name, value in zip(_NAMES, (*state, *_DEFAULTS[len(state) :]), strict=False):
+            object.__setattr__(self, name, value)
 
     @property
     def age_seconds(self) -> float:
         """The seconds since we read it."""
         return 0.0 if self.read_at is None else max(0.0, time.time() - self.read_at)
+
+
+_NAMES, _DEFAULTS = zip(*((item.name, item.default) for item in fields(Quote)), strict=True)
 
 
 class LastPrices:
@@ -103,11 +108,29 @@ _reading = threading.Lock()
 _away = Backoff(AWAY_SECONDS)
 
 
+class _Copy(NamedTuple):
+    """This process's copy of the shared table. An older release's sweep sets no stamp, so a copy has an age, too."""
+
+    table: dict[str, tuple[float, Quote]]
+    stamp: str | None
+    at: float
+
+    def is_current(self, stamp: str | None) -> bool:
+        return stamp is not None and stamp == self.stamp and time.monotonic() - self.at < COPY_SECONDS_MAX
+
+
+_copy: _Copy | None = None
+
+
 def _read_shared() -> dict[str, tuple[float, Quote]]:
-    table: dict[str, tuple[float, Quote]] | None = cache.get(KEY)
-    if table is None and cache_backoff.is_active:
-        raise Unknown("the shared cache is away")
-    return table or {}
+    global _copy
+    stamp: str | None = cache.get(STAMP_KEY)
+    if _copy is None or not _copy.is_current(stamp):
+        table: dict[str, tuple[float, Quote]] | None = cache.get(KEY)
+        if table is None and cache_backoff.is_active:
+            raise Unknown("the shared cache is away")
+        _copy = _Copy(table or {}, stamp, time.monotonic())
+    return _copy.table
 
 
 _shared: Cached[dict[str, tuple[float, Quote]]] = Cached(
@@ -201,6 +224,7 @@ def refresh() -> int:
     table = {ticker: (read_at, _quote(row, read_at)) for ticker, row in answer.items()}
     _quotes.update(table)
     cache.set(KEY, (cache.get(KEY) or {}) | table, KEPT_SECONDS)
+    cache.set(STAMP_KEY, uuid4().hex, KEPT_SECONDS)
     return len(table)
 
 
@@ -284,6 +308,8 @@ NEVER: tuple[float, Quote | None] = (float("-inf"), None)
 
 def forget() -> None:
     """Drop this process's prices, so that the next access reads them again."""
+    global _copy
+    _copy = None
     _quotes.clear()
     _shared.clear()
     _unlisted.clear()

@@ -46,6 +46,41 @@ def test_prices_that_an_older_release_has_cached_are_read(fields: slice, db: Non
     assert (quote.price, quote.is_last_known, quote.volume) == (10, False, None)
 
 
+def test_a_process_reads_the_shared_prices_again_when_they_have_changed(
+    exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.refresh()
+    assert prices.refresh() > 0
+    prices.forget()
+    tables_read: list[str] = []
+
+    def get(key: str, *more: Any) -> Any:
+        tables_read.extend([key] if key == prices.KEY else [])
+        return real_get(key, *more)
+
+    real_get, real_time, later_by = cache.get, time.monotonic, 0.0
+    monkeypatch.setattr(prices.cache, "get", get)
+    monkeypatch.setattr(time, "monotonic", lambda: real_time() + later_by)
+
+    def price_a_second_later() -> Decimal:
+        nonlocal later_by
+        later_by += prices.QUOTE_SECONDS + 0.01
+        return prices.known(["AAPL"])["AAPL"].price
+
+    first = [price_a_second_later() for _ in range(3)]
+    assert (first, len(tables_read)) == ([first[0]] * 3, 1), "it reads them once while they are the same"
+    older = {"AAPL": (time.time(), prices.Quote(first[0] + 1, first[0], timezone.now()))}
+    cache.set(prices.KEY, older)
+    cache.delete(prices.STAMP_KEY)
+    assert price_a_second_later() == first[0] + 1, "an older release's sweep sets no stamp"
+    cache.set(prices.STAMP_KEY, "1")
+    price_a_second_later()
+    cache.set(prices.KEY, {"AAPL": (time.time(), prices.Quote(first[0] + 2, first[0], timezone.now()))})
+    assert price_a_second_later() == first[0] + 1
+    monkeypatch.setattr(prices, "COPY_SECONDS_MAX", 0.0)
+    assert price_a_second_later() == first[0] + 2, "nor does it change a stamp that is there"
+
+
 def test_prices_that_another_sweep_has_just_read_are_not_read_again(exchange: StandInExchange, db: None) -> None:
     market.refresh()
     assert prices.refresh() > 0
