@@ -26,6 +26,7 @@ from web import encryption
 
 MAILS_A_ROUND_MAX, ROUND_SECONDS_MAX = 200, 15.0
 MAILS_CLAIMED_MAX = 20  # at once, because finding the next one costs more than delivering it
+DELETE_AFTER_SECONDS = 0.1  # delivered messages are deleted together, because a commit costs as much as a delivery
 TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the first and the longest pause; each try doubles it
 GIVE_UP_AFTER = timedelta(days=3)
 FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc", "reply_to", "extra_headers")
@@ -61,17 +62,22 @@ def as_html(text: str) -> str:
 def deliver() -> int:
     """Deliver the messages that are due; return how many were delivered. Any number of processes may do this at once.
 
-    Idempotent: almost. A message is claimed before it is sent, and deleted afterwards. If the process dies in between,
-    it is sent twice.
+    Idempotent: almost. A message is claimed before it is sent, and deleted afterwards, together with others that
+    are delivered within DELETE_AFTER_SECONDS. If the process dies in between, it is sent twice.
     """
     server = get_connection(settings.MAIL_SERVER_BACKEND)
-    delivered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
+    delivered, delete_at, ends_at = 0, 0.0, time.monotonic() + ROUND_SECONDS_MAX
     claimed: list[Mail] = []
+    sent: list[Mail] = []
     try:
         for _ in range(MAILS_A_ROUND_MAX):
+            if sent and (not claimed or time.monotonic() > delete_at):
+                _delete(sent)
             if time.monotonic() > ends_at or not (claimed := claimed or _claim()):
                 break
             mail = claimed.pop(0)
+            if not sent:
+                delete_at = time.monotonic() + DELETE_AFTER_SECONDS
             try:
                 server.send_messages([_unpacked(mail.content)])
             except OSError as error:  # the server may be down, so the others wait for the next round
@@ -80,10 +86,11 @@ def deliver() -> int:
             except Exception as error:  # noqa: BLE001 — a message that can't be sent must not hold up the others
                 _failed(mail, error)
                 continue
-            _delete(mail)
+            sent.append(mail)
             delivered += 1
     finally:
         server.close()
+        _delete(sent)
         _release(claimed)
     return delivered
 
@@ -113,9 +120,12 @@ def _release(claimed: list[Mail]) -> None:
         Mail.objects.filter(pk__in=[mail.pk for mail in claimed]).update(due_at=Now(), tries=F("tries") - 1)
 
 
-def _delete(mail: Mail) -> None:
-    with connection.cursor() as cursor:  # one round trip; a queryset's delete() takes three
-        cursor.execute("DELETE FROM accounts_mail WHERE id = %s", [mail.pk])
+def _delete(sent: list[Mail]) -> None:
+    """Delete these messages, and empty the list."""
+    if sent:
+        with connection.cursor() as cursor:  # one round trip; a queryset's delete() takes three
+            cursor.execute("DELETE FROM accounts_mail WHERE id = ANY (%s)", [[mail.pk for mail in sent]])
+        sent.clear()
 
 
 def _failed(mail: Mail, error: Exception) -> None:

@@ -3,11 +3,12 @@
 import inspect
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import allauth
 import pytest
@@ -141,13 +142,39 @@ def test_while_the_mail_server_is_down_one_mail_is_tried_and_the_others_stay_due
     assert deliver() == 2
 
 
-def test_finding_many_mails_takes_few_statements(settings: Any, django_assert_max_num_queries: Any) -> None:
+def test_delivering_many_mails_takes_few_statements(
+    settings: Any, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MAIL_SERVER_BACKEND = LOCMEM
+    monkeypatch.setattr("accounts.mail.DELETE_AFTER_SECONDS", 60.0)
     for number in range(45):
         send_mail("Hello", "Words.", None, [f"{number}@example.com"])
-    with django_assert_max_num_queries(45 + 4):  # each is deleted once it is delivered
+    with django_assert_max_num_queries(4 + 3):  # three batches are claimed and deleted, and nothing is left to claim
         assert deliver() == 45
     assert [message.to for message in mail.outbox] == [[f"{number}@example.com"] for number in range(45)]
+
+
+class Slow(EmailBackend):
+    """A slow mail server, which notes how many mails are still stored."""
+
+    stored: ClassVar[list[int]] = []
+
+    def send_messages(self, messages: Any) -> int:
+        Slow.stored.append(Mail.objects.count())
+        time.sleep(0.02)
+        return super().send_messages(messages)
+
+
+def test_while_the_mail_server_is_slow_each_delivered_mail_is_deleted_before_the_next(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Slow"
+    monkeypatch.setattr("accounts.mail.DELETE_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(Slow, "stored", [])
+    for name in ("carol", "dan", "erin"):
+        send_mail("Hello", "Words.", None, [f"{name}@example.com"])
+    assert deliver() == 3
+    assert Slow.stored == [3, 2, 1]
 
 
 def test_mail_about_signing_in_and_security_waits_behind_no_other(bob: Customer) -> None:
