@@ -19,6 +19,7 @@ from trades.turn import take_turn
 
 WAITING_MIN = 2 * CUSTOMERS_PER_TURN_MAX  # customers; enough for a full turn while the next round is due
 WAITING_MAX = 2_000
+IDLE_SECONDS = 1.0  # the pause after a round that found no queued trade: they are placed while the market is closed
 ACT_AFTER_SECONDS = 3  # if that many have waited for this long, the sweep takes turns itself
 
 log = structlog.get_logger()
@@ -36,10 +37,11 @@ class OpeningBell:
         self._wanted = waiting_min
         self._after = 0  # the last customer that it rang for
         self._rung_at: float | None = None
+        self._idle_until = 0.0
 
     def ring(self, by: str) -> int:
         """Do what `ring_for_queued` describes."""
-        if not market.is_open():
+        if time.monotonic() < self._idle_until or not market.is_open():
             return 0
         waiting = _waiting()
         self._adapt(waiting)
@@ -48,6 +50,8 @@ class OpeningBell:
             return 0
         number = self._min if is_late else self._wanted - waiting
         customer_ids, due = queries.queued_customers(rules(), self._after, number)
+        if not customer_ids and self._after == 0:
+            self._idle_until = time.monotonic() + IDLE_SECONDS
         is_rung = ring(due)
         if due and (is_late or not is_rung):
             log.warning("no lane took a turn at the opening bell; the sweep takes it", customers=len(due))
