@@ -114,9 +114,9 @@ def populate(
                 say(f"loaded finished trades up to {end:,} of {trades:,}")
 
         _run_parallel(load, loaders)
-        for table, rows in NUMBERED.items() if trades else ():
-            last = numbers[f"last_{table.rpartition('_')[2]}"] + rows * trades
-            loaders[0].execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, last])
+        _continue_ids(loaders[0], numbers, trades)
+    for statement in ALREADY_MAILED:
+        connection.execute(statement)
     return population
 
 
@@ -129,6 +129,13 @@ def _last_ids(connection: psycopg.Connection) -> dict[str, Any]:
     row = connection.execute(f"SELECT pg_current_xact_id()::text::bigint, {LAST}").fetchone()
     assert row is not None  # noqa: S101 (a SELECT without FROM has a row)
     return dict(zip(("xact", *(f"last_{table.rpartition('_')[2]}" for table in NUMBERED)), row, strict=True))
+
+
+def _continue_ids(connection: psycopg.Connection, numbers: dict[str, Any], trades: int) -> None:
+    """Make the ids in each numbered table continue after those of the loaded trades."""
+    for table, rows in NUMBERED.items() if trades else ():
+        last = numbers[f"last_{table.rpartition('_')[2]}"] + rows * trades
+        connection.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, last])
 
 
 LAST = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {table})" for table in NUMBERED)
@@ -319,4 +326,14 @@ HISTORY = [
                               paid_with_until)
     SELECT id, customer_id, ticker, id, traded_on, %(shares)s, amount, %(shares)s, amount, traded_on FROM {EACH_TRADE}
     """,
+]
+
+# The loaded trades are history. Otherwise the sweep would mail each customer about them while something is measured.
+ALREADY_MAILED = [
+    """
+    UPDATE accounts_noticeplace SET place = newest.id, seen = newest.id
+    FROM (SELECT coalesce(max(id), 0) AS id FROM trades_statuschange) AS newest WHERE name = 'trade notices'
+    """,
+    "DELETE FROM trades_trademail",
+    "DELETE FROM accounts_mail",
 ]

@@ -17,8 +17,9 @@ from benchmarks.lots import STRIP
 from benchmarks.population import loading, populate
 from feed import reader
 from tests.people import report_body
+from trades import mails
 from trades.audit import audit_books
-from trades.models import Report, Status, Trade, Type
+from trades.models import Report, Status, Trade, TradeMail, Type
 from trades.place import place_trade
 from trades.report import store_reports
 from trades.turn import settle_and_claim
@@ -49,11 +50,15 @@ def test_loaded_trades_pass_the_audit_and_keep_every_constraint(
 ) -> None:
     monkeypatch.setattr(population, "TRADES_A_STATEMENT", 100)  # so that several statements are needed
     before = definitions()
+    mails.find_ended()
     loaded = populate(
         administrator.connection, CUSTOMERS, TRADES_EACH, connect=administrator.connect if in_bulk else None
     )
     assert definitions() == before
     assert audit_books().findings.violations == []
+    mails.find_ended()
+    mails.find_ended()
+    assert not TradeMail.objects.exists(), "nobody is mailed about loaded trades"
     assert not Posting.objects.filter(settles_on=None).exists()
     assert Lot.objects.count() == CUSTOMERS * TRADES_EACH
     trades = Trade.objects.filter(customer_id__gte=loaded.first_id)
