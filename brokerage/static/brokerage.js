@@ -8,8 +8,8 @@ document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path
 const finder = document.getElementById("finder");
 const found = document.getElementById("found");
 document.addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && finder) {
+  const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey && finder) {
     event.preventDefault();
     finder.focus();
     finder.select();
@@ -42,13 +42,13 @@ window.addEventListener("pageshow", () => {
 });
 
 document.addEventListener("click", (event) => {
-  const fill = event.target.closest("[data-fill]");
-  if (fill) {
+  const fillButton = event.target.closest("[data-fill]");
+  if (fillButton) {
     event.preventDefault();
-    const form = fill.closest("form");
-    form.querySelector(`[name=type][value=${fill.dataset.side}]`).checked = true;
+    const form = fillButton.closest("form");
+    form.querySelector(`[name=type][value=${fillButton.dataset.side}]`).checked = true;
     form.elements.unit.value = "shares";
-    form.elements.quantity.value = fill.dataset.fill;
+    form.elements.quantity.value = fillButton.dataset.fill;
     form.elements.quantity.dispatchEvent(new Event("input", { bubbles: true }));
   }
   const opens = event.target.closest("[data-sheet]");
@@ -79,7 +79,7 @@ const usd = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" 
 const signed = (format) => (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${format.format(Math.abs(value))}`;
 const signedUsd = signed(usd);
 const percent = signed(new Intl.NumberFormat("en-US", { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2 }));
-const when = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "short" });
+const timeFormat = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "short" });
 const tone = (value) => (value > 0 ? "gain" : value < 0 ? "loss" : "flat");
 
 function prepareChart(chart) {
@@ -87,37 +87,37 @@ function prepareChart(chart) {
   const section = chart.closest("section");
   const [figure, delta, at] = ["figure", "delta", "at"].map((name) => section.querySelector(`[data-${name}]`));
   const [cross, dot, drawing, reader] = [".cross", ".dot", "svg", ".chart-reader"].map((name) => chart.querySelector(name));
-  let still = null;
+  let originalText = null;
   const show = (number) => {
     const [moment, amount, change, x, y] = points[number];
-    still ??= figure.textContent;
+    originalText ??= figure.textContent;
     figure.dataset.reading = "1";
     cross.style.left = dot.style.left = `${x * 100}%`;
     dot.style.top = `${y * drawing.clientHeight}px`;
     cross.hidden = dot.hidden = at.hidden = false;
     delta.hidden = true;
     figure.textContent = usd.format(amount);
-    at.textContent = `${percent(change)} · ${when.format(moment * 1000)}`;
+    at.textContent = `${percent(change)} · ${timeFormat.format(moment * 1000)}`;
     reader.value = number;
     reader.setAttribute("aria-valuetext", `${figure.textContent}, ${at.textContent}`);
   };
   const hide = () => {
-    if (still === null) return;
+    if (originalText === null) return;
     cross.hidden = dot.hidden = at.hidden = true;
     delta.hidden = false;
-    figure.textContent = still;
+    figure.textContent = originalText;
     delete figure.dataset.reading;
-    still = null;
+    originalText = null;
   };
   reader.max = points.length - 1;
   reader.value = points.length - 1;
   reader.hidden = false;
   chart.addEventListener("pointermove", (event) => {
     const box = drawing.getBoundingClientRect();
-    const asked = (event.clientX - box.left) / box.width;
+    const position = (event.clientX - box.left) / box.width;
     let nearest = 0;
     points.forEach((point, number) => {
-      if (Math.abs(point[3] - asked) < Math.abs(points[nearest][3] - asked)) nearest = number;
+      if (Math.abs(point[3] - position) < Math.abs(points[nearest][3] - position)) nearest = number;
     });
     show(nearest);
   });
@@ -149,11 +149,11 @@ const RECONNECT_MS_MAX = 30000;
 let source = null;
 let failures = 0;
 let poll = null;
-let rung = null;
+let refreshTimer = null;
 
 function ring() {
-  clearTimeout(rung);
-  rung = setTimeout(() => window.htmx?.trigger(document.body, "trades-moved"), 150);
+  clearTimeout(refreshTimer);
+  refreshTimer = setTimeout(() => window.htmx?.trigger(document.body, "trades-moved"), 150);
 }
 
 function shownTickers() {
@@ -201,15 +201,15 @@ function put(root, name, text, value) {
   for (const element of root.querySelectorAll(`[data-${name}]`)) {
     element.textContent = text;
     if (value === undefined) continue;
-    const toned = /(^| )(gain|loss|flat)( |$)/.test(element.parentElement.className) && name !== "day-ratio" ? element.parentElement : element;
-    toned.classList.remove("gain", "loss", "flat");
-    toned.classList.add(tone(value));
+    const colored = /(^| )(gain|loss|flat)( |$)/.test(element.parentElement.className) && name !== "day-ratio" ? element.parentElement : element;
+    colored.classList.remove("gain", "loss", "flat");
+    colored.classList.add(tone(value));
   }
 }
 
 // Update every element that shows a stock. The server computed the same figures when it rendered the page.
 function showPrices(prices) {
-  let moved = 0;
+  let totalChange = 0;
   for (const place of document.querySelectorAll("[data-ticker]")) {
     const price = Number(prices[place.dataset.ticker]);
     if (!price) continue;
@@ -219,7 +219,7 @@ function showPrices(prices) {
     if (!quantity) continue;
     const value = price * quantity;
     const change = value - Number(place.dataset.last || value);
-    if (place.dataset.counts !== undefined) moved += change;
+    if (place.dataset.counts !== undefined) totalChange += change;
     place.dataset.last = value;
     put(place, "value", usd.format(value));
     if (place.dataset.dayGain) {
@@ -232,19 +232,19 @@ function showPrices(prices) {
     put(place, "gain", signedUsd(value - cost), value - cost);
     if (cost) put(place, "gain-ratio", percent(value / cost - 1), value - cost);
   }
-  showHeadline(prices, moved);
+  showHeadline(prices, totalChange);
 }
 
-function showHeadline(prices, moved) {
+function showHeadline(prices, totalChange) {
   const figure = document.querySelector("[data-figure]");
   const delta = document.querySelector("[data-delta] .change");
   if (!figure || figure.dataset.reading) return;
   let gain, ratio;
-  if (figure.dataset.worth && moved) {
+  if (figure.dataset.worth && totalChange) {
     const before = Number(figure.dataset.worth);
-    const now = before + moved;
+    const now = before + totalChange;
     figure.textContent = usd.format(now);
-    gain = Number(figure.dataset.gain) + moved;
+    gain = Number(figure.dataset.gain) + totalChange;
     ratio = (1 + Number(figure.dataset.ratio)) * (now / before) - 1;
     Object.assign(figure.dataset, { worth: now, gain, ratio });
   } else if (figure.dataset.of && prices[figure.dataset.of]) {
