@@ -270,7 +270,7 @@ def test_a_phone_has_everything_within_its_width(open_browser: OpenBrowser) -> N
         assert not browser.is_too_wide(), path
 
 
-def test_pages_move_by_themselves(open_browser: OpenBrowser) -> None:
+def test_pages_update_by_themselves(open_browser: OpenBrowser) -> None:
     carol = with_cash("carol@example.com", 5_000)
     browser = open_browser()
     browser.sign_in("carol@example.com")
@@ -292,7 +292,7 @@ def test_pages_move_by_themselves(open_browser: OpenBrowser) -> None:
     assert "%" in browser.find("[data-at]").text
 
 
-def test_without_a_stream_pages_ask_again(open_browser: OpenBrowser) -> None:
+def test_without_a_stream_pages_poll(open_browser: OpenBrowser) -> None:
     carol = with_cash("carol@example.com", 5_000)
     browser = open_browser()
     browser.sign_in("carol@example.com")
@@ -303,7 +303,7 @@ def test_without_a_stream_pages_ask_again(open_browser: OpenBrowser) -> None:
         browser.until_text("$5,111.00", 10)
 
 
-def test_a_session_that_ended_comes_back_to_the_review(open_browser: OpenBrowser) -> None:
+def test_after_signing_in_again_the_review_is_shown_again(open_browser: OpenBrowser) -> None:
     with_cash("carol@example.com", 1_000)
     browser = open_browser()
     browser.sign_in("carol@example.com")
@@ -352,7 +352,7 @@ def test_nothing_overflows_a_small_phone(open_browser: OpenBrowser) -> None:
         assert clipped == [], path
 
 
-def test_the_ticket_takes_dollars_and_the_most(open_browser: OpenBrowser) -> None:
+def test_the_ticket_takes_dollars_and_fills_in_the_maximum(open_browser: OpenBrowser) -> None:
     with_cash("carol@example.com", 1_000)
     browser = open_browser()
     browser.sign_in("carol@example.com")
