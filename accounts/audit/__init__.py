@@ -49,6 +49,8 @@ def one_instant() -> Iterator[None]:
             cursor.execute("SET LOCAL transaction_timeout = 0")
             cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
             cursor.execute(f"SET LOCAL work_mem = '{WORK_MEM}'")
+            # One processor does the work, however many there are, so that the others are left to trading.
+            cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             # How many customers have changed decides which plan is good, so no plan is kept for the next proof.
             cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database

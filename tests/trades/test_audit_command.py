@@ -144,3 +144,12 @@ def compares_in_pairs(node: dict[str, Any]) -> bool:
     """Whether a plan looks for equal columns by comparing each row of one side with each of the other."""
     own = node["Node Type"] == "Nested Loop" and re.search(r"\.\w+ = \w+\.", node.get("Join Filter", ""))
     return bool(own) or any(map(compares_in_pairs, node.get("Plans", ())))
+
+
+def test_a_proof_occupies_one_processor() -> None:
+    """Trading goes on beside it, on the same server."""
+    with one_instant(), connection.cursor() as cursor:
+        for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
+            cursor.execute(f"SET LOCAL {name} = 0")  # parallel workers look free to the planner
+        cursor.execute("EXPLAIN SELECT count(*) FROM trades_trade")
+        assert "Gather" not in str(cursor.fetchall())
