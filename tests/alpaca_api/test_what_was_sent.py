@@ -40,7 +40,9 @@ def updates_of(customer: Customer, trade_id: str) -> list[dict[str, Any]]:
 @pytest.mark.django_db(transaction=True)  # otherwise the feed would wait for the test's own transaction to end
 @pytest.mark.usefixtures("is_open")
 @pytest.mark.parametrize("good_for", ["day", "gtc"])
-def test_an_order_always_shows_the_time_in_force_that_was_sent(alice: Customer, alpaca_of: AlpacaOf, good_for: str) -> None:
+def test_an_order_always_shows_the_time_in_force_that_was_sent(
+    alice: Customer, alpaca_of: AlpacaOf, good_for: str
+) -> None:
     call = alpaca_of(alice)
     request = ORDER | {"time_in_force": good_for, "client_order_id": "Mine"}
     placed = call("POST", "orders", request)[1]
