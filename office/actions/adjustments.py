@@ -1,7 +1,9 @@
 """Adjustments of accounts: one member of staff requests an adjustment, another decides."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
+from accounts import queries
 from accounts.account import InsufficientShares
 from accounts.adjustments import (
     DecidedAlready,
@@ -11,15 +13,20 @@ from accounts.adjustments import (
     decide_on_adjustment,
 )
 from accounts.funding import BalanceTooLarge, InsufficientFunds
-from accounts.models import Adjustment
+from accounts.models import CASH, Adjustment
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import AdjustmentForm, ReasonForm
 from office.actions.targets import ADJUSTMENT, CUSTOMER
 from office.roles import Power
+from office.templatetags.office import money
 
 
 def _request(context: ActionContext) -> str:
     data = context.data
+    available = _available(context.target.id, data["ticker"])
+    if data["change"] < -available:
+        has = f"{money(available)} USD" if data["ticker"] == CASH else f"{available:,.0f} {data['ticker']}"
+        raise ActionRefused(f"The account has {has} available, so this can't be booked.")
     adjustment = ask_for_adjustment(
         context.target.id,
         data["change"],
@@ -30,6 +37,14 @@ def _request(context: ActionContext) -> str:
         price=data["price"],
     )
     return f"{adjustment.summary} was requested. A second member of staff must approve it."
+
+
+def _available(customer_id: int, ticker: str) -> Decimal:
+    """Return how much an adjustment can take out: USD or shares that no trade holds."""
+    if ticker == CASH:
+        return queries.balance_of(customer_id).available
+    position = queries.positions_of(customer_id).filter(ticker=ticker).first()
+    return Decimal(position.quantity - position.held if position else 0)
 
 
 def _decide(approve: bool) -> Callable[[ActionContext], str]:

@@ -344,8 +344,7 @@ def test_an_adjustment_of_shares(
     entry = AuditEntry.objects.get(action="approve", outcome="done")
     assert entry.after == {"moves": "+4 AAPL at 12.5000 USD", "approved": True}
 
-    asker.post(url_of("adjust", targets), form | {"change": "-15", "price": ""})
-    too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
+    too_much = AdjustmentFactory.create(customer=alice, ticker="AAPL", change=-15, asked_by=adjustment.asked_by)
     second.post(f"/admin/do/approve/{too_much.id}/")
     refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
     assert refused.reason == "The account doesn't have that much available."
