@@ -7,7 +7,7 @@ from web.parts import get_part
 from web.templatetags.figures import cents, day, signed_cents
 
 TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
-COLUMNS = ["Stock", "Shares", "Acquired", "Sold", "Proceeds", "Cost", "Gain", "Term"]
+COLUMNS = ["Stock", "Acquired", "Sold", "Shares", "Proceeds", "Cost", "Gain", "Term"]
 PIECES_A_DOCUMENT = 500
 
 
@@ -26,20 +26,20 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
     ]
     rows = [
         [
-            *(piece.ticker, f"{piece.quantity:,}", day(piece.acquired_on), day(piece.closed_on)),
+            *(piece.ticker, day(piece.acquired_on), day(piece.closed_on), f"{piece.quantity:,}"),
             *(cents(piece.proceeds), cents(piece.cost), signed_cents(piece.gain)),
             ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
         ]
         for piece in document_part.rows
     ]
     pieces = (
-        pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
+        pdf.Table([COLUMNS, *rows], [0.7, 1.3, 1.3, 0.8, 1.2, 1.2, 1.2, 1], 3) if rows else pdf.Text("None were sold.")
     )
     customer = Customer.objects.get(id=customer_id)
     name = pdf.printable(customer.name, customer.email) or customer.email
     return pdf.document(
         f"Realized gains {year}" + (f", part {part} of {document_part.count}" if document_part.count > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
-        [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), *pdf.heading("Every piece"), pieces],
-        "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
+        [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), *pdf.heading("Sold lots"), pieces],
+        "Wash sales (a loss, and the same stock bought within 30 days) are marked, not adjusted · all amounts in USD",
     )

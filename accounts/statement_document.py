@@ -13,7 +13,7 @@ def statement_pdf(statement: Statement) -> bytes:
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
-    final = "Final." if statement.is_final else "Not final."
+    final = "Final" if statement.is_final else "Not final"
     part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
     name = pdf.printable(statement.name, Customer.objects.get(id=statement.account).email)
     return pdf.document(
@@ -37,7 +37,9 @@ def _shares(statement: Statement) -> list[pdf.Part]:
     if not statement.shares:
         return [*pdf.heading("Shares"), pdf.Text("No shares were held.", muted=True), pdf.Gap(18)]
     shares = shares_table(statement)
-    note: list[pdf.Part] = [pdf.Text(statement.note_on_prices, muted=True)] if statement.note_on_prices else []
+    note: list[pdf.Part] = []
+    if statement.note_on_prices:
+        note = [pdf.Gap(6), pdf.Text(statement.note_on_prices, muted=True)]
     bold = [len(shares.rows) - 1] if shares.has_total else []
     return [*pdf.heading("Shares"), pdf.Table(shares.rows, shares.widths, 1, bold=bold), *note, pdf.Gap(18)]
 

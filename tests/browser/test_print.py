@@ -72,7 +72,7 @@ def test_documents_have_their_headings_and_sums_in_bold() -> None:
     for name, path, expected in [
         ("confirmation", f"/trades/{sale.id}/confirmation.pdf", {"Trade confirmation", "Net amount you received"}),
         ("statement", f"/statements/{day:%Y-%m}.pdf", {"Shares", "Realized gains"}),
-        ("gains", f"/gains.pdf?year={day.year}", {"Every piece"}),
+        ("gains", f"/gains.pdf?year={day.year}", {"Sold lots"}),
     ]:
         page = PdfDocument(client.get(path).content)[0]
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
