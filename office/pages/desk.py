@@ -17,7 +17,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Adjustment
-from exchange import clock_skew
+from exchange import clock_skew, market
 from office import heartbeat, proofs
 from office.actions.door import available_actions
 from office.actions.targets import DESK
@@ -136,12 +136,16 @@ def _bar(position: int, minute: datetime, counts: dict[str, int], highest: int) 
 
 
 def _open() -> dict[str, Any]:
-    """Count open trades by age and status, and find the oldest."""
+    """Count open trades by age and status, and find the oldest. Trades queued for the open wait rightly until then."""
+    clock = market.clock()
+    is_open = clock is None or clock["isOpen"]
     counts = {"PLACED": [0] * len(AGES), "IN PROGRESS": [0] * len(AGES)}
-    oldest_seconds, oldest_id = 0.0, None
-    for status, bucket, count, age, id in _rows(OPEN, [[age_max for age_max, _ in AGES if age_max]] * 2):
+    oldest_seconds, oldest_id, queued = 0.0, None, 0
+    ages_max = [age_max for age_max, _ in AGES if age_max]
+    for status, bucket, count, queued_count, age, id in _rows(OPEN, [ages_max, is_open, is_open] * 2):
         counts[status][bucket] += count
-        if age > oldest_seconds:
+        queued += queued_count
+        if age and age > oldest_seconds:
             oldest_seconds, oldest_id = age, id
     highest = max(max(row) for row in counts.values()) or 1
     ages = [
@@ -158,6 +162,7 @@ def _open() -> dict[str, Any]:
         "ages": ages,
         "placed": sum(counts["PLACED"]),
         "in_progress": sum(counts["IN PROGRESS"]),
+        "queued": 0 if is_open else queued,
         "oldest": age_in_words(timedelta(seconds=oldest_seconds)) if oldest_id else "",
         "oldest_id": oldest_id,
         "level": _level(oldest_seconds),
@@ -249,7 +254,9 @@ SINCE_PROOF = """
 OPEN = " UNION ALL ".join(
     f"""
     SELECT status, width_bucket(extract(epoch FROM now() - placed_at)::numeric, (%s::int[])::numeric[]) AS bucket,
-           count(*), max(extract(epoch FROM now() - placed_at))::float, (array_agg(id ORDER BY placed_at))[1]
+           count(*), count(queued_at),
+           max(extract(epoch FROM now() - placed_at)) FILTER (WHERE queued_at IS NULL OR %s)::float,
+           (array_agg(id ORDER BY placed_at) FILTER (WHERE queued_at IS NULL OR %s))[1]
     FROM trades_trade WHERE status = '{status}' GROUP BY 1, 2
     """
     for status in ("PLACED", "IN PROGRESS")

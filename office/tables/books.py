@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.models import Adjustment, Lot, Posting
+from accounts.models import CASH, Adjustment, Lot, Posting
 from office import proofs
 from office.access import staff_of
 from office.actions.door import available_actions
@@ -18,6 +18,7 @@ from office.tables.columns import column, moment
 from office.tables.filters import CustomerFilter, LotStateFilter, PostedDayFilter, TickerFilter
 from office.tables.table import PageTable, Table
 from office.tables.trades import by_uuid
+from web.templatetags.figures import cents, day, signed_cents, usd
 
 
 @admin.register(Posting)
@@ -25,8 +26,8 @@ class PostingTable(Table):
     """All postings, newest first."""
 
     list_display = (
-        "id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"),
-        "settles_on",
+        "id", "customer", "kind", "ticker", "moved", "left", "price_usd", "cause", moment("created_at", "posted"),
+        "settles",
     )  # fmt: skip
     list_select_related = ("customer",)
     list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
@@ -53,13 +54,31 @@ class PostingTable(Table):
     ) -> tuple[QuerySet[Posting], bool]:
         return by_uuid(queryset, "cause", search_term), False
 
+    @column("change")
+    def moved(self, posting: Posting) -> str:
+        """The change: cash in USD to the cent, or whole shares."""
+        return signed_cents(posting.change) if posting.ticker == CASH else f"{posting.change:+,.0f}".replace("-", "−")
+
+    @column("total")
+    def left(self, posting: Posting) -> str:
+        """The total after the change."""
+        return cents(posting.total) if posting.ticker == CASH else f"{posting.total:,.0f}"
+
+    @column("price")
+    def price_usd(self, posting: Posting) -> str:
+        return "" if posting.price is None else usd(posting.price)
+
+    @column("settles")
+    def settles(self, posting: Posting) -> str:
+        return day(posting.settles_on) if posting.settles_on else ""
+
 
 @admin.register(Lot)
 class LotTable(Table):
     """All lots, newest first."""
 
     list_display = (
-        "customer", "ticker", "acquired_on", "shares", "remaining_shares", "cost_usd", "remaining_usd", "brought_in_by",
+        "customer", "ticker", "acquired", "shares", "remaining_shares", "cost_usd", "remaining_usd", "brought_in_by",
     )  # fmt: skip
     list_select_related = ("customer",)
     list_filter = (CustomerFilter, TickerFilter, LotStateFilter)
@@ -77,6 +96,10 @@ class LotTable(Table):
         ("causeId", lambda lot: lot.cause),
         ("continuesLotId", lambda lot: lot.origin),
     )
+
+    @column("acquired")
+    def acquired(self, lot: Lot) -> str:
+        return day(lot.acquired_on)
 
     @column("shares")
     def shares(self, lot: Lot) -> str:
