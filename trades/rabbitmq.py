@@ -40,10 +40,12 @@ class Publisher:
         Raises:
             Exception: No node took the message in time; clients raise all kinds of errors.
         """
-        if not self._lock.acquire(timeout=SEND_SECONDS_MAX):
+        seconds = seconds_left(SEND_SECONDS_MAX)
+        ends_at = time.monotonic() + seconds
+        if not self._lock.acquire(timeout=seconds):
             raise TimeoutError("other threads are waiting for the broker")
         try:
-            self._try_nodes(task, queue, arguments)
+            self._try_nodes(ends_at, task, queue, arguments)
         finally:
             self._lock.release()
 
@@ -51,8 +53,7 @@ class Publisher:
         """Drop the connection without a word to the node, because a proper end would wait for its answer."""
         self._connection.collect()
 
-    def _try_nodes(self, task: str, queue: str, arguments: dict[str, Any]) -> None:
-        ends_at = time.monotonic() + seconds_left(SEND_SECONDS_MAX)
+    def _try_nodes(self, ends_at: float, task: str, queue: str, arguments: dict[str, Any]) -> None:
         # The first try may find that the node has closed the connection; each further try connects to the next node.
         for tries_left in reversed(range(1 + len(settings.BROKER_URLS))):
             try:
