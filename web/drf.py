@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import get_authorization_header
 from rest_framework.negotiation import BaseContentNegotiation
@@ -201,6 +202,7 @@ class CustomerView(APIView):
         super().permission_denied(request, message, code)
 
 
+@extend_schema(auth=[{BearerToken.name: []}])
 class LateConfirmedView(CustomerView):
     """Base class of endpoints whose own statement confirms the caller's access, which saves a query before it.
 
