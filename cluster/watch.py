@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from cluster.nodes import NODES, Node, of_kind
@@ -25,26 +26,17 @@ class Watch:
     def members(self) -> list[dict[str, Any]]:
         """Return PostgreSQL's nodes as the leader's Patroni reports them, because others may report what was before.
 
-        If there is no leader, any other's report is returned; if no Patroni answers, an empty list.
+        A node that was cut off may still report itself as the leader, so the leader is whoever holds the lock now. If
+        there is none, any other's report is returned; if no Patroni answers, an empty list.
         """
-        report: list[dict[str, Any]] = []
-        for node in of_kind("db"):
-            members = self._members_by(node)
-            if any(member["name"] == node.name and member["role"] == "leader" for member in members):
+        nodes = of_kind("db")
+        leaders = [node for node in nodes if _ask_patroni(node, "/leader")[0] == HTTPStatus.OK]
+        for node in leaders or nodes:
+            status, body = _ask_patroni(node, "/cluster")
+            if status == HTTPStatus.OK:
+                members: list[dict[str, Any]] = json.loads(body)["members"]
                 return members
-            report = report or members
-        return report
-
-    def _members_by(self, node: Node) -> list[dict[str, Any]]:
-        connection = http.client.HTTPConnection(node.address, 8008, timeout=1)
-        try:
-            connection.request("GET", "/cluster")
-            members: list[dict[str, Any]] = json.loads(connection.getresponse().read())["members"]
-            return members
-        except (OSError, ValueError, KeyError, http.client.HTTPException):
-            return []
-        finally:
-            connection.close()
+        return []
 
     def primary(self) -> str:
         """Wait until there is a primary, and return its node's name."""
@@ -109,3 +101,16 @@ class Watch:
         except OSError:
             return False
         return True
+
+
+def _ask_patroni(node: Node, path: str) -> tuple[int, bytes]:
+    """Return the status and the body of an answer of a node's Patroni; the status is 0 if it gives none."""
+    connection = http.client.HTTPConnection(node.address, 8008, timeout=1)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
