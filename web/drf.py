@@ -202,7 +202,7 @@ class CustomerView(APIView):
         super().permission_denied(request, message, code)
 
 
-@extend_schema(auth=[{BearerToken.name: []}])
+@extend_schema(auth=[{BearerToken.name: []}])  # type: ignore[list-item] # it takes security requirements, too
 class LateConfirmedView(CustomerView):
     """Base class of endpoints whose own statement confirms the caller's access, which saves a query before it.
 
