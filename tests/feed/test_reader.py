@@ -23,7 +23,7 @@ def test_the_event_of_a_fill_shows_the_trade_with_its_fees(bob: Customer, api_of
     send_report(sale, Status.FILLED, Decimal(500))
     claim(bob)
     client = api_of(bob)
-    shown = client.get(f"/api/v1/trades/{sale.id}").json()
-    assert shown["fees"] not in (None, "0.0000")
+    trade = client.get(f"/api/v1/trades/{sale.id}").json()
+    assert trade["fees"] not in (None, "0.0000")
     events = client.get("/api/v1/events?after=0", headers={"Accept": "application/json"}).json()["results"]
-    assert events[-1]["trade"] == shown
+    assert events[-1]["trade"] == trade
