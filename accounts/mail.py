@@ -89,9 +89,9 @@ def deliver() -> int:
             sent.append(mail)
             delivered += 1
     finally:
-        server.close()
         _delete(sent)
         _release(claimed)
+        server.close()
     return delivered
 
 
