@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ class Run:
 
     def _inject(self, fault: NodeFault) -> None:
         """Inject a fault, undo it, wait until everything has recovered, and record how long each step took."""
-        nodes = list(self._nodes(fault.kinds)) if fault.action != "roll" else []
+        nodes = list(self._nodes(fault)) if fault.action != "roll" else []
         row: dict[str, Any] = {"name": fault.name, "nodes": [*nodes], "load": round(os.getloadavg()[0], 1)}
         row["jump"] = fault.jump_seconds
         row["began"] = now()
@@ -221,18 +221,18 @@ class Run:
         say(f"{fault.name:28} {','.join(row['nodes']):10} {recovered}; {self._log.written}")
         time.sleep(CALM_SECONDS)
 
-    def _nodes(self, kinds: Iterable[str]) -> Iterator[str]:
+    def _nodes(self, fault: NodeFault) -> Iterator[str]:
         primary = self._watch.primary()
         standbys = [node.name for node in of_kind("db") if node.name != primary]
-        for kind in kinds:
+        for kind in fault.kinds:
             if kind == "primary":
                 yield primary
             elif kind == "standby":
-                yield standbys.pop(0)
+                yield standbys.pop(fault.which % len(standbys))
             elif kind == "lane":
                 yield self._watch.serving_lane() or "lane1"
             else:
-                yield of_kind(kind)[0].name
+                yield of_kind(kind)[fault.which % len(of_kind(kind))].name
 
     def _roll(self) -> None:
         """Restart every process after a backward-compatible migration: a new column and a concurrent index."""

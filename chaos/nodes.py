@@ -10,6 +10,8 @@ ALL_KINDS = ("lb", "web", "stream", "lane", "sweep", "mq", "cache", "ex", "stand
 AWAY_SECONDS = {"primary": 32.0, "standby": 12.0, "mq": 12.0}
 """How long a node is down (others: 8 s). A primary stays down for longer than a failover takes."""
 CLOCK_JUMP_SECONDS = 3600
+NODES_MAX = 6
+"""A multiple of the number of nodes of every kind, so that each node is as likely as the others."""
 PROGRAMS = {
     "web": "web",
     "stream": "stream",
@@ -28,13 +30,15 @@ PROGRAMS = {
 class NodeFault:
     """One fault: `action` is kill, power or cut for nodes, end for a program, roll for a rolling upgrade.
 
-    It is clock for a standby that becomes the primary while its clock is `jump_seconds` wrong.
+    It is clock for a standby that becomes the primary while its clock is `jump_seconds` wrong. Of several nodes of a
+    kind, `which` selects one; a lane node is always one that serves a lane.
     """
 
     action: str
     kinds: tuple[str, ...]
     seconds: float
     jump_seconds: int = 0
+    which: int = 0
 
     @property
     def name(self) -> str:
@@ -61,11 +65,11 @@ def at_random(seed: int) -> Iterator[NodeFault]:
     weights = {kind: 3 if kind in {"web", "lane", "mq", "primary", "standby"} else 1 for kind in ALL_KINDS}
     while True:
         if rng.random() < 0.3:
-            yield NodeFault("end", (rng.choice(list(PROGRAMS)),), 0.0)
+            yield NodeFault("end", (rng.choice(list(PROGRAMS)),), 0.0, which=rng.randrange(NODES_MAX))
             continue
         kinds = {rng.choices(list(weights), list(weights.values()))[0] for _ in range(rng.choice([1, 1, 2]))}
         if {"primary", "standby"} <= kinds:
             kinds.discard("standby")
         action = rng.choice(["kill", "power", "cut"])
         seconds = max(AWAY_SECONDS.get(kind, 8.0) for kind in kinds) * rng.uniform(0.3, 1.3)
-        yield NodeFault(action, tuple(sorted(kinds)), round(seconds, 1))
+        yield NodeFault(action, tuple(sorted(kinds)), round(seconds, 1), which=rng.randrange(NODES_MAX))

@@ -7,6 +7,7 @@ from itertools import islice
 from chaos.followers import StreamReader, missed
 from chaos.nodes import ALL_KINDS, at_random, table
 from chaos.table import measure
+from cluster.nodes import of_kind
 
 
 def test_every_kind_of_node_is_killed_and_cut_off() -> None:
@@ -26,6 +27,13 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 
 def test_random_faults_never_hit_a_primary_and_a_standby_together() -> None:
     assert not any({"primary", "standby"} <= set(fault.kinds) for fault in islice(at_random(3), 500))
+
+
+def test_random_faults_hit_every_node_of_a_kind() -> None:
+    for kind in ALL_KINDS:
+        nodes = of_kind({"primary": "db", "standby": "db"}.get(kind, kind))
+        hit = {fault.which % len(nodes) for fault in islice(at_random(5), 500) if kind in fault.kinds}
+        assert hit == set(range(len(nodes))), kind
 
 
 def test_silence_is_the_longest_time_without_a_placed_trade() -> None:
