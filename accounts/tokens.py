@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
@@ -25,6 +25,7 @@ from accounts.models import Customer, Token
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
 TOKENS_MAX = 1_000  # of one customer
+EXPIRED_KEPT_DAYS = 30  # so that the customer still sees what has expired
 LAST_USED_SECONDS = 300  # the precision of `last_used_at`
 REMEMBERED_MAX = 10_000  # grants that one process remembers; beyond that, it forgets all of them
 # Sent with `customer_id`, `reason`, and `token_id` if only one token ends. A receiver returns how many it ended.
@@ -32,7 +33,7 @@ end_webhooks = Signal()
 
 
 class TooManyTokens(Exception):
-    """The customer has TOKENS_MAX tokens."""
+    """The customer has TOKENS_MAX tokens that have not expired."""
 
 
 class Secrets(NamedTuple):
@@ -83,7 +84,7 @@ def issue(
     secrets: Secrets | None = None,
     **more: Any,
 ) -> Issued:
-    """Create a token for this customer, and notify the customer.
+    """Create a token for this customer, and notify the customer. Delete those that expired EXPIRED_KEPT_DAYS ago.
 
     Idempotent: no. Each call creates another token; see `token_keys.issue_once`.
 
@@ -98,7 +99,7 @@ def issue(
 
     Raises:
         AccessEnded: The password or the email address has changed since, or the account was deactivated or closed.
-        TooManyTokens: The customer has TOKENS_MAX already.
+        TooManyTokens: The customer has TOKENS_MAX already that have not expired.
     """
     own = secrets or secrets_of(token_urlsafe(32), token_hex(9), token_urlsafe(32))
     grant = Token(
@@ -114,7 +115,8 @@ def issue(
     )
     with transaction.atomic(durable=True):
         confirm_sign_in(customer)
-        if Token.objects.filter(customer=customer).count() >= TOKENS_MAX:
+        _delete_expired(customer.pk)
+        if Token.objects.filter(_expires_later(), customer=customer).count() >= TOKENS_MAX:
             raise TooManyTokens
         grant.save(force_insert=True)
         _notify_owner(grant)
@@ -195,8 +197,19 @@ def end(customer_id: int, token_id: UUID) -> bool:
     """Revoke a token of a customer, with its webhooks; return whether there was one. Idempotent."""
     with transaction.atomic(durable=True):
         lock_customer(customer_id)
-        end_webhooks.send(Token, customer_id=customer_id, reason="Its token was revoked.", token_id=token_id)
-        _, deleted = Token.objects.filter(customer_id=customer_id, pk=token_id).delete()
+        return _delete(customer_id, token_id, "Its token was revoked.")
+
+
+def _delete_expired(customer_id: int) -> None:
+    long_ago = Now() - timedelta(days=EXPIRED_KEPT_DAYS)
+    expired = Token.objects.filter(customer_id=customer_id, expires_at__lt=long_ago)
+    for token_id in expired.values_list("pk", flat=True):
+        _delete(customer_id, token_id, "Its token expired.")
+
+
+def _delete(customer_id: int, token_id: UUID, reason: str) -> bool:
+    end_webhooks.send(Token, customer_id=customer_id, reason=reason, token_id=token_id)
+    _, deleted = Token.objects.filter(customer_id=customer_id, pk=token_id).delete()
     return bool(deleted)
 
 
@@ -211,9 +224,12 @@ def end_all(customer_id: int) -> int:
 
 def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
     """Return those of these grants that are still valid."""
-    ends_later = Q(expires_at=None) | Q(expires_at__gt=Now())
-    grants = Token.objects.filter(ends_later, customer__is_active=True, pk__in=grant_ids)
+    grants = Token.objects.filter(_expires_later(), customer__is_active=True, pk__in=grant_ids)
     return set(grants.values_list("pk", flat=True))
+
+
+def _expires_later() -> Q:
+    return Q(expires_at=None) | Q(expires_at__gt=Now())
 
 
 def note_use(grant: Token, address: str = "") -> None:

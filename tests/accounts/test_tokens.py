@@ -13,6 +13,8 @@ from accounts.customers import create_customer
 from accounts.models import Customer, Token
 from tests.races.concurrency import outcomes
 from tests.responses import assert_problem
+from webhooks import subscriptions
+from webhooks.models import Webhook
 
 
 def test_every_token_is_unique(bob: Customer) -> None:
@@ -33,6 +35,20 @@ def test_simultaneous_requests_create_no_more_tokens_than_a_customer_may_have(
     assert Token.objects.count() == 3
     body = {"email": carol.email, "password": "copper lantern drifts 41", "name": "one more"}
     assert_problem(Client().post("/api/v1/tokens", body, "application/json"), 409, "too_many_tokens")
+
+
+def test_expired_tokens_leave_room_for_new_ones(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "TOKENS_MAX", 2)
+    now = timezone.now()
+    long_ago, lately = tokens.issue(bob, "robot").grant, tokens.issue(bob, "robot").grant
+    subscriptions.create(bob.id, "https://93.184.216.34/events", token_id=long_ago.id)
+    for grant, days in ((long_ago, 31), (lately, 29)):
+        Token.objects.filter(pk=grant.pk).update(expires_at=now - timedelta(days=days))
+    valid = [tokens.issue(bob, "robot").grant, tokens.issue(bob, "robot", expires_at=now + timedelta(days=1)).grant]
+    assert set(Token.objects.all()) == {lately, *valid}
+    assert not Webhook.objects.filter(status="active").exists()
+    with pytest.raises(tokens.TooManyTokens):
+        tokens.issue(bob, "robot")
 
 
 def test_a_token_has_a_recognizable_prefix_and_enough_randomness(bob: Customer) -> None:
