@@ -14,7 +14,7 @@ from types import TracebackType
 
 import psutil
 
-from local import ports, supervision
+from local import migrated_data, ports, supervision
 from local.environment import NotRunning, running
 from local.orphans import end, processes_of_folder
 from local.plan import PROJECT
@@ -46,14 +46,21 @@ class NotReady(Exception):
 class Brokerage:
     """A context manager that runs a brokerage on its own data folder and free ports.
 
-    The ports stay the same after a restart.
+    The ports stay the same after a restart. `migrates`: whether its first start migrates the database, as that of
+    `make run` does; otherwise a new data folder begins with a copy of a migrated database.
     """
 
     def __init__(
-        self, data_dir: Path, scale: Mapping[str, int] | None = None, env: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        scale: Mapping[str, int] | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        migrates: bool = False,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.scale = dict(scale or {})
+        self.migrates = migrates
         self.log = self.data_dir / "log" / "run.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.port = ports.choose(self.scale.get("web", 1))
@@ -89,6 +96,8 @@ class Brokerage:
         """Start the brokerage and return without waiting for it. Waits for an earlier run that is still ending."""
         if self.process is not None:
             self.process.wait(STOP_SECONDS_MAX)
+        if not self.migrates and "DATABASE_URL" not in self.env:
+            migrated_data.prepare(self.data_dir)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(

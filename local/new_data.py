@@ -1,4 +1,4 @@
-"""A cache of new PostgreSQL data folders, for temporary servers: copying one is much faster than `initdb`.
+"""A cache of new PostgreSQL data folders: copying one is much faster than `initdb`, and than migrating a database.
 
 The cache is in the project's .cache folder, with an entry for each version and set of options. An entry is written to
 disk under a temporary name and then renamed, so that concurrent runs never see an incomplete one.
@@ -12,13 +12,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parents[1] / ".cache"
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache"
 
 
-def kept(command: str) -> Path:
+def kept(command: str, prefix: str = "postgresql") -> Path:
     """Return the path of the cache entry for a data folder that this user has created in this way."""
     digest = hashlib.sha256(f"{command} {os.geteuid()}".encode()).hexdigest()
-    return CACHE / f"postgresql-{digest[:16]}"
+    return CACHE / f"{prefix}-{digest[:16]}"
+
+
+def schema_digest() -> str:
+    """Return a digest of everything that determines the tables: all migrations, and the versions of the packages."""
+    digest = hashlib.sha256()
+    for path in [ROOT / "requirements.txt", *sorted(ROOT.glob("*/migrations/*.py"))]:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def copy(cached: Path, target: Path) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +81,8 @@ class PostgreSQL:
     keys: Keys
     port: int
     fsync: bool = True
+    migrated: Path | None = None
+    """A cached data folder with the brokerage's roles and database, from which to start."""
 
     @property
     def data(self) -> Path:
@@ -199,17 +202,20 @@ class PostgreSQL:
         )
 
     def _make_data(self) -> None:
-        """Run initdb in a temporary folder and rename it, so that an incomplete folder is never used."""
+        """Copy a cached data folder or run initdb, in a temporary folder, so that an incomplete one is never used."""
         new = self.data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
-        cached = None if self.fsync else new_data.kept(" ".join([self.version, *INITDB]))
-        if cached and new_data.copy(cached, new):
-            self._chown(new)
-            self._set_admin_password(new)
+        roles = {ADMIN: self.keys.postgres_admin_password}
+        initialized = None if self.fsync else new_data.kept(" ".join([self.version, *INITDB]))
+        if self.migrated and new_data.copy(self.migrated, new):
+            roles |= {OWNER: self.keys.postgres_password, RUNTIME: self.keys.postgres_runtime_password}
+            self._set_passwords(new, roles)
+        elif initialized and new_data.copy(initialized, new):
+            self._set_passwords(new, roles)
         else:
             self._initialize(new)
-            if cached:
-                new_data.keep(new, cached)
+            if initialized:
+                new_data.keep(new, initialized)
         if self.data.exists():
             self.data.rmdir()
         new.rename(self.data)
@@ -229,12 +235,13 @@ class PostgreSQL:
         finally:
             password.unlink()
 
-    def _set_admin_password(self, new: Path) -> None:
-        """Set a new admin password in a copied data folder, without starting a server."""
+    def _set_passwords(self, new: Path, roles: Mapping[str, str]) -> None:
+        """Set new passwords in a copied data folder, without starting a server."""
+        self._chown(new)
         settings = {"fsync": "off", "shared_buffers": "1MB", "log_min_messages": "error", "exit_on_error": "on"}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        statement = f"ALTER ROLE {ADMIN} PASSWORD '{self.keys.postgres_admin_password}'\n"
-        self._run("postgres", "--single", "-D", str(new), *options, "postgres", stdin=statement)
+        statements = "".join(f"ALTER ROLE {role} PASSWORD '{password}'\n" for role, password in roles.items())
+        self._run("postgres", "--single", "-D", str(new), *options, "postgres", stdin=statements)
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
         """Run one of the wheel's programs as the server's user. Raises UserError with its last line if it fails."""

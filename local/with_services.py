@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -114,12 +115,23 @@ def start_postgresql(path: Path) -> str:
 
     Raises UserError if it doesn't start.
     """
+    stack = ExitStack()
+    server = stack.enter_context(running_postgresql(path))
+    atexit.register(stack.close)
+    return server.owner_url
+
+
+@contextmanager
+def running_postgresql(path: Path) -> Iterator[PostgreSQL]:
+    """Run a PostgreSQL, without fsync, in a folder while the context is open. Raises UserError if it doesn't start."""
     folder = Folder(path)
     server = PostgreSQL(folder, folder.keys(), ports.choose(), fsync=False)
     processes: list[subprocess.Popen[bytes]] = []
-    _start([server], folder, processes, lambda: False)
-    atexit.register(_stop, processes)
-    return server.owner_url
+    try:
+        _start([server], folder, processes, lambda: False)
+        yield server
+    finally:
+        _stop(processes)
 
 
 def _start(

@@ -3,7 +3,6 @@
 It is migrated again when a migration changes. Restoring takes a tenth of the time.
 """
 
-import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -15,13 +14,12 @@ from django.db import connection
 from psycopg import sql
 
 from brokerage.database.limits import set_limits
-from local.new_data import CACHE
+from local.new_data import CACHE, schema_digest
 from local.postgresql import binaries
 from tests.settings import POSTGRESQL_DIR
 
 OPTIONS = connection.settings_dict["OPTIONS"]
 LONG_TIMEOUTS = OPTIONS | {"options": "", "answer_seconds_max": None, "commit_seconds_max": None}
-ROOT = Path(__file__).resolve().parents[1]
 IS_OURS = (POSTGRESQL_DIR / "postgres").exists()
 """Whether the server was started for the tests, and ends with them."""
 
@@ -39,10 +37,7 @@ def make_database() -> None:
 
 def _dump_path() -> Path:
     """Return the path of the dump of the current schema, which may not exist yet."""
-    digest = hashlib.sha256()
-    for path in [ROOT / "requirements.txt", *sorted(ROOT.glob("*/migrations/*.py"))]:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    return CACHE / f"database-{digest.hexdigest()[:16]}.dump"
+    return CACHE / f"database-{schema_digest()}.dump"
 
 
 def _restore(dump: Path) -> None:

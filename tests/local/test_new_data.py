@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from local import new_data
+from local import migrated_data, new_data
 from local.harness import OWN_VARIABLES
 from local.plan import PROJECT
+from local.with_services import running_postgresql
 
 pytestmark = pytest.mark.process
 
@@ -68,3 +71,27 @@ def test_an_incomplete_copy_is_not_used(tmp_path: Path) -> None:
     assert not new_data.copy(incomplete, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert not new_data.copy(tmp_path / "missing", tmp_path / "copy")
+
+
+def test_brokerages_start_with_a_migrated_database_and_passwords_of_their_own() -> None:
+    with tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder:
+        urls = set()
+        for path in (Path(folder) / "one", Path(folder) / "two"):
+            migrated_data.prepare(path)
+            migrated_data.prepare(path)
+            with running_postgresql(path) as server, psycopg.connect(server.url) as connection:
+                urls.add(server.url)
+                count = connection.execute("SELECT count(*) FROM django_migrations WHERE app = 'trades'").fetchone()
+                assert count == (len(list((PROJECT / "trades" / "migrations").glob("0*.py"))),)
+        assert len({url.partition("@")[0] for url in urls}) == 2
+
+
+def test_if_the_migration_fails_the_data_folder_is_left_to_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_data, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("LANES", "none")  # no command starts with this setting
+    with tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder:
+        migrated_data.prepare(Path(folder))
+        assert not (Path(folder) / "postgres").exists()
+    assert not list((tmp_path / "cache").glob("migrated-*"))

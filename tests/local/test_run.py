@@ -33,7 +33,9 @@ def shared(project: Path) -> Iterator[Brokerage]:
     """Provide a running brokerage with two `web`; tests that share it leave it running normally."""
     with (
         tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
-        Brokerage(Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}) as brokerage,
+        Brokerage(
+            Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}, migrates=True
+        ) as brokerage,
     ):
         yield brokerage
 
