@@ -6,16 +6,19 @@ has one, which starts in half a second.
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# pyproject.toml explains each. Parallel workers get them in this order, the longest first.
+# pyproject.toml explains each.
 SLOW = ("story", "rabbitmq", "browser", "big", "process")
-# Tests that share servers, or would disturb each other by their load, run in the same worker.
-GROUPS = {"story": "story", "rabbitmq": "story", "browser": "browser"}
+# Parallel workers get the tests in this order, the longest first, and of each kind the largest groups first.
+KINDS = (*SLOW, None)
+# Fixtures that a folder's stories share.
+SHARED = {"brokerage", "site"}
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 # Programs that set up a session, or make a PDF document in less than half a second.
 ALLOWED = {"exchange.simulator", "pg_dump", "pg_restore", "web.pdf_maker"}
@@ -26,6 +29,18 @@ _running: pytest.Item | None = None
 def slow_marker(item: pytest.Item) -> str | None:
     """Return the first of SLOW that the test is marked with; None for a quick test."""
     return next((name for name in SLOW if item.get_closest_marker(name)), None)
+
+
+def group(item: pytest.Item) -> str:
+    """Return the name of the group that one worker runs, one test after the other.
+
+    A file is a group, so that what its tests share is set up once. A folder's stories share its brokerage, and browser
+    tests would disturb each other by their load.
+    """
+    kind, folder = slow_marker(item), item.path.parent.name
+    if kind == "browser" or (kind == "story" and SHARED & set(getattr(item, "fixturenames", ()))):
+        return f"{folder} {kind}"
+    return f"{folder}/{item.path.stem}"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -41,11 +56,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Mark quick tests before `-m` selects, and order the tests for parallel workers after pytest-django has."""
     for item in items:
-        kind = slow_marker(item)
-        item.add_marker("quick" if kind is None else pytest.mark.xdist_group(GROUPS.get(kind, item.path.stem)))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+        if slow_marker(item) is None:
+            item.add_marker("quick")
     yield
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: SLOW.index(kind) if (kind := slow_marker(item)) else len(SLOW))
+        sizes = Counter(map(group, items))
+        items.sort(key=lambda item: (KINDS.index(slow_marker(item)), -sizes[group(item)]))
 
 
 @pytest.hookimpl(wrapper=True)

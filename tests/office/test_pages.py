@@ -1,5 +1,6 @@
 """Every page of the back office opens and shows its content."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -48,7 +49,7 @@ def test_desk_shows_figures(compliance: Client, alice: Customer, exchange: Stand
         assert response.status_code == 200
         text = response.content.decode()
         assert "1 placed, 0 in progress" in text
-        assert "answered 0 s ago" in text
+        assert re.search(r"answered \d+ s ago", text)
         assert "lanes idle" in text
 
 
