@@ -17,6 +17,7 @@ from accounts import tokens
 from benchmarks.population import Population
 from feed import reader
 from tests.benchmarks.conftest import CUSTOMERS
+from tests.benchmarks.page_plans import whole_reads
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
 from tests.people import report_body
@@ -81,6 +82,11 @@ def in_flight(customer_ids: list[int], type: str = Type.BUY) -> list[Trade]:
 
 def report(trades: list[Trade]) -> None:
     store_reports([report_body(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
+
+
+@pytest.mark.usefixtures("past_trades", "static_files")
+def test_a_customers_pages_read_big_tables_by_index() -> None:
+    assert not (found := whole_reads()), "\n".join(found)
 
 
 def test_a_token_is_looked_up(past_trades: Population) -> None:
