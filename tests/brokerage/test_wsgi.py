@@ -2,6 +2,7 @@
 
 import io
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
 from django.test import RequestFactory
 from standardwebhooks import Webhook
 
@@ -171,6 +173,21 @@ def test_both_stacks_give_programs_the_same_responses(exchange: StandInExchange,
     placed = [call(stack, "POST", "/api/v1/trades", order, authorization=authorization) for stack in (people, programs)]
     assert [status for status, _, _ in placed] == ["201 Created"] * 2
     assert placed[0][1].keys() == placed[1][1].keys()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_closed_is_replaced(alice: Customer) -> None:
+    """Django checks it once a request, although we leave out one of its two checks."""
+    authorization = f"Bearer {tokens.issue(alice, 'test').token}"
+    statuses = []
+    for _ in range(3):
+        statuses.append(call(application, "GET", "/api/v1/trades", authorization=authorization)[0])
+        session = connection.connection
+        with connection.copy().cursor() as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [session.info.backend_pid])
+            other.db.close()
+        assert select.select([session.fileno()], [], [], 10)[0]  # the server's goodbye has arrived
+    assert statuses == ["200 OK"] * 3
 
 
 IMPORT_AND_ASK = """
