@@ -7,6 +7,8 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from uuid_utils import uuid4
 
+from web.headers import header
+
 HEADER = "X-Request-ID"
 PLAIN = re.compile(r"[A-Za-z0-9-]{8,64}")
 
@@ -24,7 +26,7 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, with its id."""
-        id = request_id(request.headers.get(HEADER, ""))
+        id = request_id(header(request, HEADER) or "")
         before = structlog.contextvars.bind_contextvars(request=id)
         try:
             response = self._get_response(request)

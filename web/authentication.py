@@ -15,11 +15,12 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from web.client_address import client_address
+from web.headers import header
 
 READ = "read"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,6 +45,11 @@ class Grant(Protocol):
 def token_store() -> Any:
     """Return the module that the setting `TOKEN_STORE` names."""
     return import_module(settings.TOKEN_STORE)
+
+
+def authorization(request: Request) -> bytes:
+    """Return the Authorization header, empty if it is missing."""
+    return (header(request, "Authorization") or "").encode("iso-8859-1")
 
 
 def bearer_token(authorization: bytes) -> str | None:
@@ -114,7 +120,7 @@ class TokenAuthentication(BaseAuthentication):
             AuthenticationFailed: The token is not valid.
             AddressNotAllowed: The token may not be used from this address.
         """
-        token = bearer_token(get_authorization_header(request))
+        token = bearer_token(authorization(request))
         if token is None:
             return None
         grant = grant_of_token(token, client_address(request))
@@ -136,7 +142,7 @@ class RememberedTokenAuthentication(TokenAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
         """Return the customer and the grant, and set `is_from_memory` if the grant is a remembered one."""
-        token = bearer_token(get_authorization_header(request))
+        token = bearer_token(authorization(request))
         if not token or request.method in SAFE_METHODS:
             return super().authenticate(request)
         grant = token_store().recall(token)
@@ -164,7 +170,7 @@ class KeyPairAuthentication(BaseAuthentication):
             AuthenticationFailed: The key pair is not valid.
             AddressNotAllowed: The key pair may not be used from this address.
         """
-        key_id, secret_key = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+        key_id, secret_key = header(request, "APCA-API-KEY-ID"), header(request, "APCA-API-SECRET-KEY")
         if key_id is None or secret_key is None:
             return None
         grant = grant_of_pair(key_id, secret_key, client_address(request))

@@ -16,7 +16,6 @@ from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
-from rest_framework.authentication import get_authorization_header
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -32,9 +31,11 @@ from web.authentication import (
     HasScope,
     RememberedTokenAuthentication,
     TokenAuthentication,
+    authorization,
     bearer_token,
 )
 from web.client_address import client_address
+from web.headers import header
 from web.rate_limits import Allowance, count, count_stranger
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
@@ -223,7 +224,7 @@ class LateConfirmedView(CustomerView):
     def _confirm(self) -> None:
         self.access = None
         with self._counting_strangers():
-            token = bearer_token(get_authorization_header(self.request)) or ""
+            token = bearer_token(authorization(self.request)) or ""
             found = RememberedTokenAuthentication().look_up(self.request, token)
         self.request.user, self.request.auth = found  # type: ignore[misc] # not None, because there is a token
         self.check_permissions(self.request)
@@ -341,7 +342,7 @@ def idempotency_key(request: Request) -> str | None:
     Raises:
         ValidationError: The key is not 1 to 128 printable ASCII characters.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = header(request, "Idempotency-Key")
     if key is not None and not is_idempotency_key(key):
         raise serializers.ValidationError({"Idempotency-Key": IDEMPOTENCY_KEY_RULE})
     return key
