@@ -20,7 +20,11 @@ from webhooks import delivery
 
 PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
 KEEP, BRING_FORWARD = "keep", "bring_forward"
-EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600, KEEP: 600}
+EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600, KEEP: 600}
+# A proof that takes longer is followed by a longer pause, so that proofs occupy a tenth of a processor at most; but one
+# begins each hour.
+SELDOM_SECONDS = {PROVE: 3600}
+RESTS = 9  # times as long as it took
 RETRY_SECONDS = 300  # after a failure
 
 log = structlog.get_logger()
@@ -46,7 +50,7 @@ def run_jobs() -> None:
             cursor.execute(
                 "INSERT INTO office_job (name, asked_by, failure) VALUES (%s, '', '') ON CONFLICT DO NOTHING", [job]
             )
-            cursor.execute(START, {"every": EVERY_SECONDS[job], "job": job})
+            cursor.execute(START, {"every": EVERY_SECONDS[job], "latest": _latest_seconds(job), "job": job})
             started = cursor.fetchone()
         if started is None:
             continue
@@ -58,14 +62,25 @@ def run_jobs() -> None:
             log.warning("a job failed", job=job, error=repr(error), known=isinstance(error, Unknown))
             connection.close()
         with connection.cursor() as cursor:
-            cursor.execute(FINISH, [failure, failure, RETRY_SECONDS, job])
+            cursor.execute(
+                FINISH,
+                {
+                    "failure": failure, "retry": RETRY_SECONDS, "rests": RESTS, "seldom": SELDOM_SECONDS.get(job, 0),
+                    "job": job,
+                },
+            )  # fmt: skip
 
 
 def _due_jobs() -> list[str]:
     """Return the jobs that seem due, in one statement; another sweep may start them first."""
     with connection.cursor() as cursor:
-        cursor.execute(DUE, [list(EVERY_SECONDS), list(EVERY_SECONDS.values())])
+        cursor.execute(DUE, [list(EVERY_SECONDS), [_latest_seconds(job) for job in EVERY_SECONDS]])
         return [name for (name,) in cursor.fetchall()]
+
+
+def _latest_seconds(job: str) -> int:
+    """Return the seconds from now until a job is due, at most."""
+    return max(EVERY_SECONDS[job], SELDOM_SECONDS.get(job, 0))
 
 
 def _prove(asked_by: str) -> None:
@@ -100,11 +115,11 @@ WORK: dict[str, Callable[[str], object]] = {
     KEEP: _keep_days,
     BRING_FORWARD: _bring_forward,
 }
-# If a job is due later than one interval from now, the clock was set back since; it is run now.
+# If a job is due later than its longest interval from now, the clock was set back since; it is run now.
 DUE = """
-    SELECT known.name FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS known (name, every, place)
+    SELECT known.name FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS known (name, latest, place)
     LEFT JOIN office_job AS job ON job.name = known.name
-    WHERE job.name IS NULL OR job.due_at <= now() OR job.due_at > now() + make_interval(secs => known.every + 5)
+    WHERE job.name IS NULL OR job.due_at <= now() OR job.due_at > now() + make_interval(secs => known.latest + 5)
     ORDER BY known.place
 """
 START = """
@@ -113,13 +128,17 @@ START = """
         failure = ''
     FROM (
         SELECT name, asked_by FROM office_job
-        WHERE name = %(job)s AND (due_at <= now() OR due_at > now() + make_interval(secs => %(every)s + 5))
+        WHERE name = %(job)s AND (due_at <= now() OR due_at > now() + make_interval(secs => %(latest)s + 5))
         FOR UPDATE SKIP LOCKED
     ) AS was
     WHERE d.name = was.name RETURNING was.asked_by
 """
+# Somebody may have requested the job again meanwhile; then it stays due.
 FINISH = """
-    UPDATE office_job SET ended_at = now(), failure = %s,
-           due_at = CASE WHEN %s = '' THEN due_at ELSE least(due_at, now() + make_interval(secs => %s)) END
-    WHERE name = %s
+    UPDATE office_job SET ended_at = now(), failure = %(failure)s::text,
+           due_at = CASE WHEN %(failure)s::text <> '' THEN least(due_at, now() + make_interval(secs => %(retry)s))
+                         WHEN asked_by <> '' THEN due_at
+                         ELSE greatest(due_at, least(now() + %(rests)s * (now() - began_at),
+                                                     began_at + make_interval(secs => %(seldom)s))) END
+    WHERE name = %(job)s
 """

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -270,6 +271,52 @@ def test_a_job_runs_even_if_the_clock_was_set_back(exchange: StandInExchange) ->
     assert Proof.objects.count() == 2
     schedule.run_jobs()
     assert Proof.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("took_seconds", "pause_seconds"), [(5, 595), (100, 900), (1000, 2600), (36_000, 0)], ids="{} s".format
+)
+def test_proofs_that_take_long_are_made_less_often(
+    took_seconds: int, pause_seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs_begun = []
+
+    def prove_for_long(asked_by: str) -> None:
+        proofs_begun.append(asked_by)
+        took = timedelta(seconds=took_seconds)
+        Job.objects.filter(name=schedule.PROVE).update(began_at=F("began_at") - took, due_at=F("due_at") - took)
+
+    monkeypatch.setattr(schedule, "EVERY_SECONDS", {schedule.PROVE: schedule.EVERY_SECONDS[schedule.PROVE]})
+    monkeypatch.setitem(schedule.WORK, schedule.PROVE, prove_for_long)
+    schedule.run_jobs()
+    job = Job.objects.get(name=schedule.PROVE)
+    assert job.ended_at
+    pause = max(0.0, (job.due_at - job.ended_at).total_seconds())
+    assert pause == pytest.approx(pause_seconds, abs=60)
+    if pause_seconds:
+        schedule.run_jobs()
+        assert proofs_begun == [""]
+        schedule.request_job(schedule.PROVE, "sam@example.com")
+        schedule.run_jobs()
+        assert proofs_begun == ["", "sam@example.com"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_proof_that_is_requested_during_another_one_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    proofs_begun = []
+
+    def prove_while_somebody_asks(asked_by: str) -> None:
+        proofs_begun.append(asked_by)
+        if not asked_by:
+            schedule.request_job(schedule.PROVE, "sam@example.com")
+            Job.objects.filter(name=schedule.PROVE).update(began_at=F("began_at") - timedelta(seconds=100))
+
+    monkeypatch.setattr(schedule, "EVERY_SECONDS", {schedule.PROVE: schedule.EVERY_SECONDS[schedule.PROVE]})
+    monkeypatch.setitem(schedule.WORK, schedule.PROVE, prove_while_somebody_asks)
+    schedule.run_jobs()
+    schedule.run_jobs()
+    assert proofs_begun == ["", "sam@example.com"]
 
 
 def test_an_open_exception_does_not_hide_newer_ones(
