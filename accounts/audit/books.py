@@ -17,6 +17,7 @@ BOOKS = (
         UNION ALL
         SELECT customer_id, ticker, id, format('the posting leaves %s', total) FROM accounts_posting WHERE total < 0
         """,
+        Scope.POSTING,
     ),
     Rule(
         "customer_has_a_balance",
@@ -58,6 +59,7 @@ BOOKS = (
         ) AS posted USING (customer_id, ticker)
         WHERE position.quantity IS DISTINCT FROM coalesce(posted.quantity, 0)
         """,
+        Scope.STOCK,
     ),
     Rule(
         "cost_follows_from_its_postings",
@@ -78,6 +80,7 @@ BOOKS = (
         ) AS posted USING (customer_id, ticker)
         WHERE position.cost IS DISTINCT FROM posted.cost
         """,
+        Scope.STOCK,
     ),
     Rule(
         "lots_are_the_position",
@@ -97,6 +100,7 @@ BOOKS = (
         ) AS undated USING (customer_id, ticker)
         WHERE coalesce(position.quantity, 0) <> coalesce(lot.remaining, 0) + coalesce(undated.change, 0)
         """,
+        Scope.STOCK,
     ),
     Rule(
         "lot_is_what_remains_and_what_was_closed",
@@ -116,6 +120,7 @@ BOOKS = (
         OR bool_or((closing.customer_id, closing.ticker, closing.acquired_on) IS DISTINCT FROM
                    (lot.customer_id, lot.ticker, lot.acquired_on)) FILTER (WHERE closing.id IS NOT NULL)
         """,
+        Scope.LOT,
     ),
     Rule(
         "shares_that_came_in_are_a_lot",
@@ -126,15 +131,16 @@ BOOKS = (
                posting.cause, format('%s shares at %s came in; lots: %s', posting.change, posting.price,
                coalesce(string_agg(lot.quantity || ' for ' || lot.cost, ', '), 'none')) AS detail
         FROM accounts_posting AS posting
-        LEFT JOIN accounts_lot AS lot ON lot.customer_id = posting.customer_id AND lot.ticker = posting.ticker
+        LEFT JOIN public.accounts_lot AS lot ON lot.customer_id = posting.customer_id AND lot.ticker = posting.ticker
             AND lot.cause = posting.cause AND lot.origin IS NULL
-        LEFT JOIN accounts_posting AS fee ON fee.cause = posting.cause AND fee.kind = 'fee' AND fee.ticker = ''
+        LEFT JOIN public.accounts_posting AS fee ON fee.cause = posting.cause AND fee.kind = 'fee' AND fee.ticker = ''
         WHERE posting.ticker <> '' AND posting.change > 0 AND posting.kind IN ('buy', 'adjustment')
           AND posting.settles_on IS NOT NULL
         GROUP BY posting.id, posting.customer_id, posting.ticker, posting.cause, posting.change, posting.price
         HAVING count(lot.id) <> 1 OR sum(lot.quantity) <> posting.change
         OR sum(lot.cost) <> posting.change * posting.price - coalesce(min(fee.change), 0)
         """,
+        Scope.LOT,
     ),
     Rule(
         "lot_came_in",
@@ -145,10 +151,11 @@ BOOKS = (
                format('a lot of %s shares that no posting brought in', quantity) AS detail
         FROM accounts_lot AS lot
         WHERE origin IS NULL AND NOT EXISTS (
-            SELECT FROM accounts_posting AS posting
+            SELECT FROM public.accounts_posting AS posting
             WHERE posting.cause = lot.cause AND posting.ticker = lot.ticker AND posting.change > 0
               AND posting.customer_id = lot.customer_id AND posting.settles_on IS NOT NULL)
         """,
+        Scope.LOT,
     ),
     Rule(
         "shares_that_went_out_closed_lots",
@@ -194,11 +201,16 @@ BOOKS = (
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('%s moved by %s is not %s', before, change, total) AS detail
         FROM (
-            SELECT *, lag(total, 1, 0) OVER (PARTITION BY customer_id, ticker ORDER BY id) AS before
-            FROM accounts_posting
+            SELECT *, coalesce(lag(total) OVER (PARTITION BY customer_id, ticker ORDER BY id), (
+                SELECT total FROM public.accounts_posting AS earlier
+                WHERE earlier.customer_id = posting.customer_id AND earlier.ticker = posting.ticker
+                  AND earlier.id < posting.id ORDER BY id DESC LIMIT 1
+            ), 0) AS before
+            FROM accounts_posting AS posting
         ) AS posting
         WHERE total <> before + change
         """,
+        Scope.POSTING,
     ),
     Rule(
         "posting_is_of_its_kind",
@@ -224,6 +236,7 @@ BOOKS = (
             WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
         END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE
         """,
+        Scope.POSTING,
     ),
     Rule(
         "transfer_has_its_posting",
@@ -255,6 +268,7 @@ BOOKS = (
             SELECT FROM accounts_transfer AS transfer
             WHERE transfer.id = posting.cause AND transfer.customer_id = posting.customer_id)
         """,
+        Scope.POSTING,
     ),
     Rule(
         "adjustment_has_its_posting",
@@ -290,6 +304,7 @@ BOOKS = (
             WHERE adjustment.id = posting.cause AND adjustment.customer_id = posting.customer_id
               AND adjustment.approved AND adjustment.decided_by_id <> adjustment.asked_by_id)
         """,
+        Scope.POSTING,
     ),
     Rule(
         "only_trades_settle_later",
@@ -302,6 +317,7 @@ BOOKS = (
         WHERE kind NOT IN ('buy', 'sell', 'fee')
           AND abs(settles_on - (created_at AT TIME ZONE 'America/New_York')::date) > 1
         """,
+        Scope.POSTING,
     ),
     Rule(
         "posting_has_the_time_of_its_cause",
@@ -317,5 +333,6 @@ BOOKS = (
         WHERE posting.kind IN ('deposit', 'withdrawal', 'adjustment')
           AND abs(extract(epoch FROM posting.created_at - happened.at)) > {CLOCKS_APART_SECONDS_MAX}
         """,
+        Scope.POSTING,
     ),
 )

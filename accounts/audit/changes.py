@@ -33,6 +33,7 @@ from web.timezones import EASTERN
 
 TRANSACTIONS_MAX = 2**28  # since a mark; rows keep only 32 bits of the number of a transaction
 CLOCKS_APART = timedelta(minutes=10)  # how far the order of postings' ids and that of their times may differ
+LAST_POSTING = 2**63 - 1
 LAST_UUID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
@@ -45,9 +46,12 @@ class Table:
         final: Whether the row will never change again.
         cause: The column with the id of the trade or transfer that it is about. Ids grow with time.
         has_cause: Whether `cause` is a trade or a transfer, and not something else.
+        number: The column that numbers the rows in the order in which they were made.
+        line: A query that reads what `Scope.LINE` says, where `{changed}` is the condition of `Scope.CAUSE`.
         moment: A time on the Eastern day that it counts for.
         amounts: By name, what the row adds to amounts that must be 0 over all tables.
         concerns: A condition on customers' rows of other tables, as (table, condition), that such a change affects too.
+        is_state: Whether a row is what a customer has now, and not something that happened.
         affects_all: Whether a change affects the rows of every customer.
     """
 
@@ -56,21 +60,25 @@ class Table:
     final: str = "true"
     cause: str | None = None
     has_cause: str = "true"
+    number: str | None = None
+    line: str = ""
     moment: str | None = None
     amounts: Mapping[str, str] = field(default_factory=dict)
     concerns: Sequence[tuple[str, str]] = ()
+    is_state: bool = False
     affects_all: bool = False
 
 
 BOOKS_TABLES = (
-    Table(name="accounts_balance", final="false"),
-    Table(name="accounts_position", final="false", amounts={"shares": "quantity"}),
+    Table(name="accounts_balance", final="false", is_state=True),
+    Table(name="accounts_position", final="false", is_state=True, amounts={"shares": "quantity"}),
     Table(
         name="accounts_posting",
         final="settles_on IS NOT NULL",
         cause="cause",
         has_cause="""NOT EXISTS (SELECT FROM accounts_adjustment AS other WHERE other.id = cause)
                      AND NOT EXISTS (SELECT FROM trades_entitlement AS other WHERE other.id = cause)""",
+        number="id",
         moment="created_at",
         amounts={"shares": "CASE WHEN settles_on IS NULL AND ticker <> '' THEN -change ELSE 0 END"},
     ),
@@ -113,6 +121,8 @@ class Changes:
         everything: Why all rows must be examined, in a few words; empty: only those that changes can have affected.
         customers: The customers with changed rows.
         cause: The oldest trade or transfer with changed rows.
+        posting: The id of the first changed posting; None: no posting has changed.
+        age: How many transactions ago the earlier mark is.
         since: The first time for which day totals may have changed; None: for no day.
     """
 
@@ -120,6 +130,8 @@ class Changes:
     everything: str = ""
     customers: set[int] = field(default_factory=set)
     cause: str = LAST_UUID
+    posting: int | None = None
+    age: int = 0
     since: datetime | None = None
 
 
@@ -137,6 +149,8 @@ def find_changes(
         not_ended, cluster = cursor.fetchone()
     now = Mark(oldest or not_ended, cluster, digest_of(rules), {}, {})
     changes = Changes(now, _unusable(mark, now))
+    if mark and not changes.everything:
+        changes.age = _age(mark)
     kept, amounts = Counter[str](), Counter[str]()
     for table in tables:
         rows = _read(table, now, mark if mark and not changes.everything else None)
@@ -166,9 +180,15 @@ def narrowed(tables: Iterable[Table], changes: Changes) -> Callable[[Rule], tupl
     day: dict[str, Any] = {"since": changes.since, "first_id": 0}
     if changes.since:
         day["first_id"] = first_id_at("accounts_posting", "created_at", changes.since - CLOCKS_APART)
+    customers = {"customers": sorted(changes.customers)}
+    rows = customers | {"posting": changes.posting or LAST_POSTING, "changed": changes.age, "most": TRANSACTIONS_MAX}
     parameters: dict[Scope, dict[str, Any]] = {
-        Scope.CUSTOMER: {"customers": sorted(changes.customers)},
+        Scope.CUSTOMER: customers,
         Scope.CAUSE: {"cause": changes.cause},
+        Scope.LINE: {"cause": changes.cause},
+        Scope.POSTING: rows,
+        Scope.STOCK: rows,
+        Scope.LOT: rows,
         Scope.DAY: day,
         Scope.ALL: {},
     }
@@ -176,21 +196,37 @@ def narrowed(tables: Iterable[Table], changes: Changes) -> Callable[[Rule], tupl
     def narrow(rule: Rule) -> tuple[str, dict[str, Any]]:
         parts = []
         for table in known:
-            condition = _condition(table, rule.scope)
-            if condition and re.search(rf"\b{table.name}\b", rule.violations):
-                parts.append(f"{table.name} AS NOT MATERIALIZED (SELECT * FROM {table.name} WHERE {condition})")
+            part = _part(table, rule.scope)
+            if part and re.search(rf"\b{table.name}\b", rule.violations):
+                parts.append(f"{table.name} AS NOT MATERIALIZED ({part})")
         return (f"WITH {', '.join(parts)}", parameters[rule.scope]) if parts else ("", {})
 
     return narrow
 
 
+def _part(table: Table, scope: Scope) -> str:
+    """Return a query for the rows of a table that a rule of this scope reads; empty: all."""
+    if scope is Scope.LINE:
+        return table.line.format(changed=_condition(table, Scope.CAUSE))
+    if scope is Scope.LOT:
+        return LOT_PARTS.get(table.name, "")
+    condition = _condition(table, scope)
+    return condition and f"SELECT * FROM {table.name} WHERE {condition}"
+
+
 def _condition(table: Table, scope: Scope) -> str:
+    if scope is Scope.POSTING:
+        if table.number:
+            return f"{table.number} >= %(posting)s::bigint"
+        return _condition(table, Scope.CUSTOMER) if table.is_state else ""
     if scope is Scope.CUSTOMER and table.customer:
         return f"{table.customer} IN (SELECT unnest(%(customers)s::bigint[]))"
+    if scope is Scope.STOCK and table.name in STOCK_TABLES:
+        return f"(customer_id, ticker) IN ({CHANGED_STOCKS})"
     if scope is Scope.CAUSE and table.cause:
         return f"({table.cause} >= %(cause)s::uuid OR {table.cause} IS NULL)"
     if scope is Scope.DAY and table.name == "accounts_posting":
-        return "id > %(first_id)s AND created_at >= %(since)s::timestamptz"
+        return f"id > %(first_id)s AND created_at >= %(since)s::timestamptz AND created_at < ({STORED_UNTIL})"
     if scope is Scope.DAY and table.name == "trades_daytotal":
         return "day >= (%(since)s::timestamptz AT TIME ZONE 'America/New_York')::date"
     return ""
@@ -229,9 +265,11 @@ def _add(changes: Changes, table: Table, rows: Sequence[Mapping[str, Any]]) -> N
         changes.everything = f"{table.name} has changed, which affects all customers"
     changes.customers.update(row["customer"] for row in changed if row["customer"] is not None)
     changes.cause = min([changes.cause, *(row["cause"] for row in changed if row["cause"])])
+    numbers = [row["number"] for row in changed if row["number"] is not None]
+    changes.posting = min([*numbers, *([] if changes.posting is None else [changes.posting])], default=None)
     moments = [row["moment"] for row in changed if row["moment"]]
     if moments:
-        first = min(moments).astimezone(EASTERN) - timedelta(days=1)  # as the times of one event may differ
+        first = min(moments).astimezone(EASTERN) - CLOCKS_APART  # as the times of one event may differ
         midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
         changes.since = min(changes.since or midnight, midnight)
 
@@ -250,7 +288,7 @@ def _read(table: Table, now: Mark, mark: Mark | None) -> list[dict[str, Any]]:
                     f"WHERE {_CHANGED.replace('xmin', 't.xmin')}",
                     ages,
                 )
-                nothing = dict.fromkeys(columns, 0) | {"cause": None, "moment": None, "changed": True}
+                nothing = dict.fromkeys(columns, 0) | {"cause": None, "number": None, "moment": None, "changed": True}
                 rows += [nothing | {"customer": customer} for (customer,) in cursor.fetchall()]
     return rows
 
@@ -270,13 +308,35 @@ def _statement(table: Table) -> str:
                count(*) FILTER (WHERE ({table.final}) AND NOT {_CHANGED}) AS kept,
                count(*) FILTER (WHERE ({table.final}) AND NOT {_CHANGED.replace("changed", "newest")}) AS final,
                min({table.cause or "NULL"}::text COLLATE "C") FILTER (WHERE {_CHANGED} AND {table.has_cause}) AS cause,
+               min({table.number or "NULL::bigint"}) FILTER (WHERE {_CHANGED}) AS number,
                min(({table.moment or "NULL"})::timestamptz) FILTER (WHERE {_CHANGED}) AS moment{amounts}
         FROM {table.name} GROUP BY 1, 2
     """
 
 
+# Without a mark there is no age to compare with, and no row has changed.
+_CHANGED = "coalesce(age(xmin) BETWEEN %(changed)s::bigint - %(most)s::bigint AND %(changed)s::bigint, false)"
+_CHANGED_OF_CUSTOMERS = f"customer_id IN (SELECT unnest(%(customers)s::bigint[])) AND {_CHANGED}"
+CHANGED_STOCKS = f"""
+    SELECT customer_id, ticker FROM public.accounts_position WHERE {_CHANGED_OF_CUSTOMERS}
+    UNION SELECT customer_id, ticker FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}
+    UNION SELECT customer_id, ticker FROM public.accounts_posting WHERE id >= %(posting)s::bigint
+"""
+STOCK_TABLES = ("accounts_position", "accounts_posting", "accounts_lot")
+LOT_PARTS = {
+    "accounts_lot": f"""
+        SELECT * FROM accounts_lot WHERE id IN (
+            SELECT id FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}
+            UNION SELECT lot_id FROM public.accounts_lotclosing WHERE {_CHANGED_OF_CUSTOMERS})
+    """,
+    "accounts_posting": f"""
+        SELECT * FROM accounts_posting WHERE id >= %(posting)s::bigint
+        UNION ALL SELECT * FROM accounts_posting WHERE id < %(posting)s::bigint AND cause IN (
+            SELECT cause FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS})
+    """,
+}
+# The stored totals of days are compared with the postings of these days only.
+STORED_UNTIL = "SELECT (max(day) + 1)::timestamp AT TIME ZONE 'America/New_York' FROM trades_daytotal"
 NOW = """
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, system_identifier::text FROM pg_control_system()
 """
-# Without a mark there is no age to compare with, and no row has changed.
-_CHANGED = "coalesce(age(xmin) BETWEEN %(changed)s::bigint - %(most)s::bigint AND %(changed)s::bigint, false)"

@@ -24,6 +24,20 @@ from trades.audit import ALL_RULES, TABLES, Mark, audit_books
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
 
+POST = """
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, settles_on)
+    SELECT customer_id, {ticker}, {kind}, {cause}, {change}, {total}, settles_on FROM accounts_posting
+    WHERE customer_id = %(alice)s AND ticker = {ticker} ORDER BY id DESC LIMIT 1
+"""
+
+
+def insert_status_change(name: str, from_status: str, to_status: str, xact: str = "1") -> str:
+    return (
+        "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact) "
+        f"SELECT id, '{from_status}', '{to_status}', '', '', customer_id, {xact} FROM trades_trade "
+        f"WHERE id = %({name})s"
+    )
+
 
 @pytest.fixture
 def mark(ids: dict[str, Any]) -> Mark:
@@ -76,6 +90,57 @@ class TestChanges:
         (found,) = [row for row in examine_changes(ALL_RULES, mark).violations if row["rule"] == name]
         assert found["customerId"] == ids["bob"]
         assert examine(ALL_RULES).counts[name] == 2
+
+    @pytest.mark.parametrize(
+        ("rule", "statement"),
+        [
+            ("line_has_no_gap", "UPDATE trades_trade SET sequence = sequence + 1 WHERE id = %(waiting)s"),
+            ("line_has_no_gap", "UPDATE trades_trade SET sequence = sequence - 1 WHERE id = %(waiting)s"),
+            (
+                "line_is_in_the_order_of_time",
+                "UPDATE trades_trade SET placed_at = placed_at - interval '1 hour' WHERE id = %(buying)s",
+            ),
+            ("sent_in_line", insert_status_change("waiting", "PLACED", "IN PROGRESS")),
+            ("feed_is_in_order", insert_status_change("waiting", "PLACED", "REJECTED", "0")),
+            (
+                "posting_follows_the_one_before",
+                POST.format(ticker="''", kind="'withdrawal'", cause="uuidv7()", change="-1", total="total"),
+            ),
+            (
+                "posting_follows_the_one_before",
+                POST.format(ticker="'MSFT'", kind="'adjustment'", cause="uuidv7()", change="1", total="total + 2"),
+            ),
+            (
+                "posting_is_of_its_kind",
+                POST.format(ticker="''", kind="'deposit'", cause="uuidv7()", change="-1", total="total - 1"),
+            ),
+            (
+                "posting_has_its_fill",
+                POST.format(ticker="''", kind="'sell'", cause="%(waiting)s", change="1", total="total + 1"),
+            ),
+            (
+                "position_is_the_sum_of_its_postings",
+                POST.format(ticker="'MSFT'", kind="'adjustment'", cause="uuidv7()", change="1", total="total + 1"),
+            ),
+            ("cost_follows_from_its_postings", "UPDATE accounts_position SET cost = cost + 1 WHERE ticker = 'MSFT'"),
+            ("lot_came_in", "UPDATE accounts_lot SET cause = uuidv7() WHERE cause = %(bought)s"),
+            ("shares_that_came_in_are_a_lot", "UPDATE accounts_lot SET cost = cost + 1 WHERE cause = %(bought)s"),
+            ("lot_is_what_remains_and_what_was_closed", "UPDATE accounts_lot SET quantity = quantity + 1"),
+            (
+                "lot_is_what_remains_and_what_was_closed",
+                "INSERT INTO accounts_lotclosing SELECT * FROM jsonb_populate_record(NULL::accounts_lotclosing, "
+                "(SELECT to_jsonb(c) || jsonb_build_object('id', 999999, 'cause', uuidv7()) "
+                "FROM accounts_lotclosing AS c LIMIT 1))",
+            ),
+        ],
+    )
+    def test_an_error_beside_rows_that_have_not_changed_is_found(
+        self, rule: str, statement: str, mark: Mark, ids: dict[str, Any]
+    ) -> None:
+        """Although what comes before the changes is not examined again."""
+        change(statement, ids)
+        assert changes_since(mark).everything == ""
+        assert examine_changes(ALL_RULES, mark).counts[rule] == examine(ALL_RULES).counts[rule] > 0
 
     @pytest.mark.parametrize(
         ("statement", "reason"),

@@ -60,6 +60,7 @@ RULES = (
             SELECT FROM trades_entitlement AS entitlement
             WHERE entitlement.id = posting.cause AND entitlement.customer_id = posting.customer_id)
         """,
+        Scope.POSTING,
     ),
     Rule(
         "corporate_action_keeps_lots_and_cost",

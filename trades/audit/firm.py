@@ -12,7 +12,7 @@ RULES = (
         SELECT day, format('debits less credits are %s USD', sum(amount)) AS detail
         FROM ({movements()}) AS moved GROUP BY day HAVING sum(amount) <> 0
         """,
-        Scope.DAY,
+        Scope.POSTING,
     ),
     Rule(
         "kept_totals_are_their_postings",

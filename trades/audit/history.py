@@ -82,6 +82,7 @@ RULES = (
         ) AS line
         WHERE claim < last_ending
         """,
+        Scope.LINE,
     ),
     Rule(
         "status_change_is_of_its_trade",
@@ -114,5 +115,6 @@ RULES = (
         WHERE xact < before OR xact <= 0 OR xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
               AND xact IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
         """,
+        Scope.LINE,
     ),
 )

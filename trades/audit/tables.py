@@ -11,6 +11,16 @@ TABLES = (
         cause="id",
         moment="settled_at",
         amounts={"trades": "1"},
+        line="""
+            SELECT line.* FROM (
+                SELECT customer_id, min(sequence) AS sequence FROM trades_trade WHERE {changed} GROUP BY customer_id
+            ) AS first CROSS JOIN LATERAL (
+                SELECT max(sequence) AS sequence FROM trades_trade
+                WHERE customer_id = first.customer_id AND sequence < first.sequence AND claimed_at IS NOT NULL
+            ) AS sent
+            JOIN trades_trade AS line
+                ON line.customer_id = first.customer_id AND line.sequence >= coalesce(sent.sequence, 0)
+        """,
     ),
     Table(name="trades_tradecounter", final="false", amounts={"trades": "-last"}),
     Table(name="trades_statuschange", cause="trade_id"),

@@ -24,11 +24,15 @@ RULES = (
         SELECT customer_id AS "customerId", id AS "tradeId", format('number %s follows %s', sequence, before) AS detail
         FROM (
             SELECT customer_id, id, sequence,
-                   lag(sequence, 1, 0::bigint) OVER (PARTITION BY customer_id ORDER BY sequence) AS before
-            FROM trades_trade
+                   coalesce(lag(sequence) OVER (PARTITION BY customer_id ORDER BY sequence), (
+                       SELECT max(sequence) FROM public.trades_trade AS earlier
+                       WHERE earlier.customer_id = trade.customer_id AND earlier.sequence < trade.sequence
+                   ), 0) AS before
+            FROM trades_trade AS trade
         ) AS trade
         WHERE sequence <> before + 1
         """,
+        Scope.LINE,
     ),
     Rule(
         "counter_is_the_last_number",
@@ -113,6 +117,7 @@ RULES = (
             SELECT FROM trades_trade AS trade
             WHERE trade.id = posting.cause AND trade.customer_id = posting.customer_id AND trade.status = 'FILLED')
         """,
+        Scope.POSTING,
     ),
     *fees.RULES,
     Rule(
@@ -176,21 +181,19 @@ RULES = (
         ) AS trade
         WHERE placed_at < before - interval '{CLOCKS_APART_SECONDS_MAX} s'
         """,
+        Scope.LINE,
     ),
     Rule(
         "counter_is_of_the_last_trade",
         "Trade counter has the wrong time",
-        "A customer's counter has the time of the last trade and the highest transaction id of the placings.",
+        "A customer's counter has the time and the transaction id of the placing of the last trade.",
         """
         SELECT counter.customer_id AS "customerId", format('the counter has %s and transaction %s, the line %s and %s',
                coalesce(counter.placed_at::text, 'no time'), counter.xact, coalesce(last.placed_at::text, 'no trade'),
                coalesce(placed.xact, 0)) AS detail
         FROM trades_tradecounter AS counter
         LEFT JOIN trades_trade AS last ON last.customer_id = counter.customer_id AND last.sequence = counter.last
-        LEFT JOIN (
-            SELECT customer_id, max(xact) AS xact FROM trades_statuschange WHERE to_status = 'PLACED'
-            GROUP BY customer_id
-        ) AS placed ON placed.customer_id = counter.customer_id
+        LEFT JOIN public.trades_statuschange AS placed ON placed.trade_id = last.id AND placed.to_status = 'PLACED'
         WHERE counter.placed_at <> coalesce(last.placed_at, '-infinity')
         -- Counters from before this column existed have 0.
         OR counter.xact <> 0 AND counter.xact <> coalesce(placed.xact, 0)
