@@ -13,6 +13,8 @@ from django.http import HttpRequest, JsonResponse
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from web.patience import waiting
+
 BROKER_SECONDS_MAX = 1.0
 _brokers = deque(settings.BROKER_URLS)
 
@@ -28,9 +30,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
     `database`: the process can write to its database, which has every migration of this release. `broker`: the broker
     accepts messages. If only the broker is down, trades still execute, but more slowly.
     """
+    has_broker = broker_takes_messages()
     can_write = _can_write()
     migrated = can_write and _is_migrated()
-    parts = {"database": can_write and migrated, "migrations": migrated, "broker": broker_takes_messages()}
+    parts = {"database": can_write and migrated, "migrations": migrated, "broker": has_broker}
     is_ok = all(parts.values())
     return JsonResponse({"ok": is_ok, **parts}, status=200 if is_ok else 503)
 
@@ -83,9 +86,12 @@ def broker_takes_messages() -> bool:
     if settings.BROKER_IS_RABBITMQ:
         return _any_rabbitmq_takes_messages()
     try:
-        with redis.Redis.from_url(
-            settings.BROKER_URL, socket_timeout=BROKER_SECONDS_MAX, socket_connect_timeout=BROKER_SECONDS_MAX
-        ) as broker:
+        with (
+            waiting(),
+            redis.Redis.from_url(
+                settings.BROKER_URL, socket_timeout=BROKER_SECONDS_MAX, socket_connect_timeout=BROKER_SECONDS_MAX
+            ) as broker,
+        ):
             return bool(broker.set("brokerage:ready", 1, ex=60))  # a replica, or a full one, still answers PING
     except redis.RedisError:
         return False
@@ -107,6 +113,7 @@ def _rabbitmq_takes_messages(url: str) -> bool:
     options = {"confirm_publish": True, "read_timeout": BROKER_SECONDS_MAX, "write_timeout": BROKER_SECONDS_MAX}
     try:
         with (
+            waiting(),
             Connection(url, connect_timeout=BROKER_SECONDS_MAX, transport_options=options) as broker,
             broker.transport.establish_connection() as session,  # kombu's own way tries again for seconds
         ):

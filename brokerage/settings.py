@@ -96,7 +96,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
-    "web.deadline.AnswerInTime",
+    "web.patience.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "web.headers.DefaultHeaders",
@@ -118,7 +118,7 @@ MIDDLEWARE = [
 PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
-    "web.deadline.AnswerInTime",
+    "web.patience.AnswerInTime",
     "django.middleware.security.SecurityMiddleware",
     "web.headers.DefaultHeaders",
     "office.access.ContentPolicy",
@@ -131,6 +131,7 @@ PROGRAM_PATHS = ("/api/v1/", "/alpaca/", "/exchange/")
 PROBE_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
+    "web.patience.AnswerInTime",
     "web.headers.DefaultHeaders",
 ]
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
@@ -259,7 +260,7 @@ for _database in (DATABASES["default"], MIGRATE_DATABASE):
 POOLED = environment.switch("DATABASE_POOLED")
 DATABASE_LIMITS = {  # milliseconds
     "statement_timeout": environment.number("STATEMENT_TIMEOUT_MS", 5_000),
-    "lock_timeout": 2_000,
+    "lock_timeout": 1_500,
     "idle_in_transaction_session_timeout": environment.number("IDLE_IN_TRANSACTION_TIMEOUT_MS", 5_000),
     "transaction_timeout": environment.number("TRANSACTION_TIMEOUT_MS", 15_000),
 }

@@ -23,6 +23,7 @@ from exchange import exchange_time, wire
 from exchange.messages import Malformed, Order, Refusal, Report, Unknown, parse_amount, storable
 from web.backoff import Backoff
 from web.http import Client, NoAnswer
+from web.patience import seconds_left, waiting
 
 # The deadline of a whole call. Execute and TradeExists answer within milliseconds. If they take longer, the outcome is
 # unknown, and the sweep asks again.
@@ -388,6 +389,7 @@ def _request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request") or uuid4())
 
 
+@waiting()
 def _call(method: str, path: str, seconds_max: float, body: bytes | None = None) -> _Answer:
     """Make one call and return the exchange's answer, whose status is 200 or 202.
 
@@ -401,7 +403,7 @@ def _call(method: str, path: str, seconds_max: float, body: bytes | None = None)
             settings.EXCHANGE_URL + path,
             body=body,
             headers={"Content-Type": "application/json", "Cache-Control": "no-store", "X-Request-ID": _request_id()},
-            seconds_max=seconds_max,
+            seconds_max=seconds_left(seconds_max, optional=True),
             body_bytes_max=BODY_BYTES_MAX,
         )
     except NoAnswer as error:

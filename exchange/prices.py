@@ -26,6 +26,7 @@ from exchange.messages import Unknown
 from exchange.models import Stock
 from web.backoff import Backoff
 from web.cached import Cached
+from web.patience import deduct, seconds_left
 from web.valkey import cache_backoff
 
 QUOTE_SECONDS = 1.0  # how old a price may be on which a customer acts, while the exchange answers
@@ -183,12 +184,14 @@ def quotes(
     """
     valid = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
     if _stale(valid, fresh_seconds) and not _away.is_active:
-        wait_seconds = WAIT_SECONDS_MAX if len(known(valid)) < len(valid) else 0.0
+        wait_seconds = seconds_left(WAIT_SECONDS_MAX, optional=True) if len(known(valid)) < len(valid) else 0.0
         if _reading.acquire(timeout=wait_seconds):
             try:
                 _read(_stale(valid, fresh_seconds))
             finally:
                 _reading.release()
+        else:
+            deduct(wait_seconds)
     return known(valid, seconds_max)
 
 

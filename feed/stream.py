@@ -7,6 +7,7 @@ process without a gap or a duplicate. If `Accept` asks for JSON, the response is
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
@@ -27,6 +28,7 @@ from feed.reader import Cursor, Event
 from web import rate_limits
 from web.authentication import READ, UNKNOWN_TOKEN, AddressNotAllowed, Grant, bearer_token, grant_of_token
 from web.drf import PAGE_SIZE
+from web.patience import deduct, limited_patience
 from web.problems import PROBLEM_JSON, problem
 from web.rate_limits import Allowance
 
@@ -56,6 +58,7 @@ class Database:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "database")
+        self._failed_at = float("-inf")
 
     def close(self) -> None:
         """Close the threads and their connections to the database."""
@@ -69,18 +72,23 @@ class Database:
         self._threads.shutdown()
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Run `work` in a thread.
+        """Run `work` in a thread, with the patience of a request.
 
         Raises:
             RequestRefused: `work` raised it, or the database is unavailable.
         """
+        began = time.monotonic()
 
         def safely() -> Any:
             try:
-                return work(*arguments)
+                with limited_patience():
+                    if self._failed_at > began:  # the threads were busy in vain
+                        deduct(time.monotonic() - began)
+                    return work(*arguments)
             except RequestRefused:
                 raise
             except Exception as error:  # noqa: BLE001 — the client gets an answer, whatever failed
+                self._failed_at = time.monotonic()
                 database.close()
                 log.warning("streams: the database failed", error=repr(error))
                 raise RequestRefused(503, "unavailable", "Try again in a moment.", {"Retry-After": "2"}) from None

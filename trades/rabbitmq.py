@@ -13,7 +13,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 
-from web.deadline import seconds_left
+from web.patience import seconds_left, waiting
 
 ANSWER_SECONDS_MAX = 0.4  # how long a node may take to accept a connection, and for each answer while it is opened
 SEND_SECONDS_MAX = 1.0  # after this, no other node is tried
@@ -34,13 +34,14 @@ class Publisher:
             },
         )
 
+    @waiting()
     def send(self, task: str, queue: str, arguments: dict[str, Any]) -> None:
         """Send a task to a queue. The workers declare the queue; before the first one did, the message is lost.
 
         Raises:
             Exception: No node took the message in time; clients raise all kinds of errors.
         """
-        seconds = seconds_left(SEND_SECONDS_MAX)
+        seconds = seconds_left(SEND_SECONDS_MAX, optional=True)
         ends_at = time.monotonic() + seconds
         if not self._lock.acquire(timeout=seconds):
             raise TimeoutError("other threads are waiting for the broker")

@@ -6,10 +6,11 @@ No call is delayed to fill a batch, and the higher the load, the cheaper each ca
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from web.deadline import seconds_left
+from web.patience import deduct, seconds_left
 
 WAIT_SECONDS_MAX = 20.0  # longer than any transaction may take
 
@@ -81,8 +82,10 @@ class Batcher(Generic[Request, Answer]):
         return len(self._waiting)
 
     def _wait(self, call: _Call[Request, Answer]) -> None:
-        patience = seconds_left(self._wait_seconds_max)
-        if call.wake.acquire(timeout=patience):
+        patience, began = seconds_left(self._wait_seconds_max), time.monotonic()
+        is_woken = call.wake.acquire(timeout=patience)
+        deduct(time.monotonic() - began)  # even if the batch ends well, or the waits of several batches would add up
+        if is_woken:
             return
         with self._lock:
             if call in self._waiting:

@@ -8,6 +8,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.redis import RedisCache
 from redis.exceptions import RedisError
 
+from web.patience import waiting
 from web.valkey import cache_backoff
 
 Result = TypeVar("Result")
@@ -43,7 +44,8 @@ def _unless_away(use: Callable[[], Result], otherwise: Result) -> Result:
     if cache_backoff.is_active:
         return otherwise
     try:
-        return use()
+        with waiting():
+            return use()
     except RedisError:
         cache_backoff.start()
         return otherwise

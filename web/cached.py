@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from web.patience import deduct, seconds_left, waiting
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -42,13 +44,25 @@ class Cached(Generic[Value]):
             seconds: The maximum age for this call, instead of the usual one.
         """
         age_max = self._seconds if seconds is None else seconds
-        if time.monotonic() - self._read_at > age_max and self._reading.acquire(blocking=self._initial is None):
+        began = time.monotonic()
+        if began - self._read_at > age_max and self._acquire():
             try:
                 if time.monotonic() - self._read_at > age_max:  # another thread may have read it meanwhile
+                    deduct(time.monotonic() - began)
                     self._refresh()
             finally:
                 self._reading.release()
         return self._value  # type: ignore[return-value]  # None only if `read` returns None
+
+    def _acquire(self) -> bool:
+        """Return whether this thread is to read the value. Without an initial value, wait for another thread's read."""
+        if self._initial is not None:
+            return self._reading.acquire(blocking=False)
+        seconds = seconds_left()
+        with waiting():
+            if not self._reading.acquire(timeout=-1 if seconds is None else seconds):
+                raise TimeoutError("another thread's read takes too long")
+        return True
 
     def _refresh(self) -> None:
         began = time.monotonic()

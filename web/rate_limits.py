@@ -19,6 +19,7 @@ from django.conf import settings
 
 from web import valkey
 from web.authentication import Grant
+from web.patience import waiting
 
 WINDOW_SECONDS = 60
 LOCAL_SHARE = 0.01  # of a limit: what a process counts before it calls Valkey
@@ -140,7 +141,7 @@ def _add_in_store(key: str, number: int, window_seconds: int, previous_key: str 
         return None
     key = f"{settings.KEY_PREFIX}{key}"
     try:
-        with _store().pipeline(transaction=False) as pipe:
+        with waiting(), _store().pipeline(transaction=False) as pipe:
             pipe.incrby(key, number)
             pipe.expire(key, 2 * window_seconds)  # twice, because the clocks of processes may differ
             if previous_key:

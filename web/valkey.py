@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from web.backoff import Backoff
+from web.patience import waiting
 
 CACHE_SECONDS_MAX = 0.5  # how long to wait for a connection to the shared cache, and for each answer
 CACHE_AWAY_SECONDS = 2.0  # how long a process does without the shared cache after it has failed
@@ -27,8 +28,12 @@ CACHE_OPTIONS = {
 cache_backoff = Backoff(CACHE_AWAY_SECONDS)
 
 
+class _Client(redis.Redis):
+    @waiting()
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
 def client(url: str, seconds_max: float, **options: Any) -> redis.Redis:
     """Return a client with a connection pool that waits at most `seconds_max` for a connection and for each answer."""
-    return redis.Redis.from_url(
-        url, socket_timeout=seconds_max, socket_connect_timeout=seconds_max, retry=RETRY, **options
-    )
+    return _Client.from_url(url, socket_timeout=seconds_max, socket_connect_timeout=seconds_max, retry=RETRY, **options)

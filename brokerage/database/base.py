@@ -14,6 +14,7 @@ examines the type of every member, and takes up to three times as long.
 """
 
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -29,6 +30,7 @@ from psycopg.pq import ConnStatus, TransactionStatus
 
 from brokerage.database import hosts
 from brokerage.database.failures import changes_plans, ends_session, had_no_effect
+from web import patience
 
 MARGIN_SECONDS = 2.0  # how much longer than the server we wait, so that its own error comes first
 
@@ -80,9 +82,11 @@ class Cursor(CursorWrapper):
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
         execute = super()._execute  # type: ignore[misc] # unknown to django-stubs
+        began = time.monotonic()
         try:
             return execute(sql, params, *ignored)
         except OperationalError as error:
+            patience.deduct(time.monotonic() - began)
             if not (self._can_start_anew and error.__cause__ and had_no_effect(error.__cause__)):
                 raise
         self.db.ensure_connection()

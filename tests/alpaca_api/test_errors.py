@@ -29,7 +29,7 @@ def test_an_order_that_waits_too_long_behind_others_is_unavailable(
     held = Open(lambda: connection.cursor().execute("LOCK TABLE trades_tradecounter IN SHARE MODE"))
     first = Running(lambda: buy("POST", "orders", ORDER))
     eventually(lambda: insert_batched.is_led)
-    monkeypatch.setattr("web.deadline.REQUEST_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("web.patience.REQUEST_SECONDS", 0.2)
     status, body = buy_too("POST", "orders", ORDER)
     held.commit()
     assert (status, body["code"]) == (503, 50310000)

@@ -17,7 +17,7 @@ from amqp.serialization import dumps
 from trades import lane
 from trades.broker import forget_broker
 from trades.rabbitmq import publisher
-from web.deadline import deadline
+from web.patience import limited_patience
 
 RING_SECONDS_MAX = 5.0
 """Nodes that do not answer cost about 1 s in all on a quiet machine. Waiting for their answers takes a minute."""
@@ -125,7 +125,7 @@ def test_nodes_that_do_not_answer_delay_one_ring_and_briefly(nodes: Callable[...
 
 def test_a_request_without_time_tries_one_node(nodes: Callable[..., list[SilentNode]]) -> None:
     silent = nodes(False, False, False)
-    with deadline(0.0):
+    with limited_patience(0.0):
         assert not lane.ring([1])
     assert sum(node.connections for node in silent) == 1
 
