@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +14,9 @@ AFTER_SECONDS = 5.0
 def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -> Json:
     """Return the time without service, the longest delay of a trade, and the responses during one fault.
 
-    The slowest answer is that of any request; the other figures are of those that change something. A trade's delay
-    lasts from its placement until it is final. Only trades that were open during the fault count.
+    There is a slowest answer of requests that read and of those that change something; the other figures are of the
+    latter. A trade's delay lasts from its placement until it is final. Only trades that were open during the fault
+    count.
 
     Args:
         until: when the next fault began; later events aren't caused by this one.
@@ -33,9 +35,8 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
     ]
     return {
         "silenceSeconds": round(longest_gap, 1),
-        "slowestAnswerSeconds": round(
-            max((request["ended"] - request["began"] for request in met_requests), default=0.0), 1
-        ),
+        "slowestReadSeconds": _slowest(request for request in met_requests if request["method"] == "GET"),
+        "slowestWriteSeconds": _slowest(request for request in met_requests if request["method"] != "GET"),
         "longestDelaySeconds": round(max(met, default=0.0), 1),
         "answered503": sum(request["status"] == 503 for request in placed),
         "unanswered": sum(request["status"] == 0 for request in placed),
@@ -44,12 +45,17 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
     }
 
 
+def _slowest(requests: Iterable[Json]) -> float:
+    return round(max((request["ended"] - request["began"] for request in requests), default=0.0), 1)
+
+
 def text(rows: list[Json]) -> str:
     """Return the table as text."""
     head = (
         "fault",
         "silence s",
-        "slowest answer s",
+        "slowest read s",
+        "slowest write s",
         "longest delay s",
         "503",
         "unanswered",
@@ -57,7 +63,15 @@ def text(rows: list[Json]) -> str:
         "whole after s",
         "load",
     )
-    names = ("silenceSeconds", "slowestAnswerSeconds", "longestDelaySeconds", "answered503", "unanswered", "placed")
+    names = (
+        "silenceSeconds",
+        "slowestReadSeconds",
+        "slowestWriteSeconds",
+        "longestDelaySeconds",
+        "answered503",
+        "unanswered",
+        "placed",
+    )
     lines = [
         (row["name"], *(str(row[name]) for name in names), str(row["wholeAfterSeconds"]), str(row["load"]))
         for row in rows

@@ -41,11 +41,13 @@ def test_silence_is_the_longest_time_without_a_placed_trade() -> None:
         {"method": "POST", "began": at, "ended": at + 0.1, "status": status}
         for at, status in [(100.0, 201), (101.0, 503), (103.9, 0), (104.9, 201), (109.0, 201)]
     ]
+    requests += [{"method": "GET", "began": 101.0, "ended": 102.5, "status": 503}]
     trades = [{"placed_at": 100.0, "settled_at": 107.5}, {"placed_at": 90.0, "settled_at": 90.5}]
     row = {"began": 100.5, "ended": 103.0, "whole": 105.0}
     measured = measure(row, 108.0, requests, trades)
     assert measured["silenceSeconds"] == 4.9
     assert measured["longestDelaySeconds"] == 7.5
+    assert (measured["slowestReadSeconds"], measured["slowestWriteSeconds"]) == (1.5, 0.1)
     assert (measured["answered503"], measured["unanswered"], measured["placed"]) == (1, 1, 2)
     assert measured["wholeAfterSeconds"] == 2.0
 
