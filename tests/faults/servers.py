@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from exchange import market
-from local import ports
+from local import migrated_data, ports
 from local.folder import Folder
 from local.postgresql import ADMIN, DATABASE, OWNER, PostgreSQL, binaries
 
@@ -42,7 +42,8 @@ class Pair:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start_primary(self, *settings: str) -> None:
-        """Start the primary, with these additional settings (`name=value`)."""
+        """Start the primary on a migrated database, with these additional settings (`name=value`)."""
+        migrated_data.prepare(self.folder.path)
         self.primary.prepare()
         self.run(self.primary.data, self.primary.port, *settings)
         self._wait(self.primary.is_ready)
@@ -151,7 +152,7 @@ def serving(pair: Pair) -> Iterator[None]:
         connection.settings_dict.update(
             PORT=str(pair.primary.port), USER=OWNER, PASSWORD=pair.keys.postgres_password, NAME=DATABASE
         )
-        call_command("migrate", verbosity=0)
+        call_command("migrate", verbosity=0)  # has nothing to do, unless the migrated database could not be cached
         yield
     finally:
         connection.close()
