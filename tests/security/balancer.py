@@ -9,16 +9,12 @@ import pwd
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local import ports
-from local.harness import Brokerage
 from local.plan import PROJECT
 from local.ports import LOOPBACK
 
@@ -61,6 +57,7 @@ class Balancer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._socket.unlink(missing_ok=True)
 
     def log(self) -> str:
         return (self._folder / "haproxy.log").read_text(errors="replace")[-3000:]
@@ -93,34 +90,3 @@ def wait_until(condition: Callable[[], bool], seconds_max: float, explain: Calla
         assert time.monotonic() < started_at + seconds_max, explain()
         time.sleep(0.05)
     return time.monotonic() - started_at
-
-
-@contextmanager
-def brokerage_behind_a_balancer(environment: dict[str, str], **options: str) -> Iterator[tuple[Brokerage, Balancer]]:
-    """Run a brokerage with two `web` processes, and the balancer in front of them.
-
-    Args:
-        environment: Settings of the brokerage, in addition to those that every brokerage behind a balancer needs.
-        options: Variables of haproxy.cfg, such as ANSWER_TIMEOUT.
-    """
-    folder, port = Path(tempfile.mkdtemp(prefix="brokerage-balancer-")), ports.choose()
-    url = f"http://{LOOPBACK}:{port}"
-    balancer_settings = {
-        "NUM_PROXIES": "1",
-        "TRUSTED_PROXY_COUNT": "1",
-        "CALLBACK_URL": f"{url}/exchange/callbacks",
-        "STREAM_URL": url,
-    }
-    balancer = Balancer(folder, port, **options)
-    try:
-        with Brokerage(
-            folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, balancer_settings | environment
-        ) as brokerage:
-            try:
-                web = [address.removeprefix("http://") for address in brokerage.web_urls]
-                balancer.start(web, f"{LOOPBACK}:{brokerage.stream_port}")
-                yield brokerage, balancer
-            finally:
-                balancer.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,6 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from standardwebhooks import Webhook
 
 from local.harness import Brokerage
 from local.ports import LOOPBACK
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
+from tests.security.balancer import BINARY, Balancer, wait_until
 from tests.security.test_behind_the_balancer import OUTSIDE, PLACING, REQUEST_SECONDS_MAX, get_status, head
 
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
@@ -27,25 +26,9 @@ REQUESTS_OF_AN_ADDRESS_MAX = 1000  # in 10 s
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({}) as site:
-        yield site
-
-
-@pytest.fixture
-def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
-    return site[0]
-
-
-@pytest.fixture
-def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
-    return site[1]
-
-
-@pytest.fixture(scope="module")
-def token(site: tuple[Brokerage, Balancer]) -> str:
+def token(brokerage: Brokerage) -> str:
     arguments = ("own@example.com", "--password", "correct horse battery", "--deposit", "100000", "--json")
-    return str(json.loads(site[0].manage("create_customer", *arguments).stdout)["token"])
+    return str(json.loads(brokerage.manage("create_customer", *arguments).stdout)["token"])
 
 
 def response_to(balancer: Balancer, request: bytes, source: str = LOOPBACK) -> tuple[int, str, Any]:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from uuid import uuid4
@@ -23,36 +23,20 @@ import urllib3
 
 from local.harness import Brokerage
 from local.ports import LOOPBACK
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
+from tests.security.balancer import BINARY, Balancer, wait_until
+from tests.security.conftest import STRANGERS_A_MINUTE
 from tests.stories.test_streams import Reader
 
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
 REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
 ANSWER_SECONDS_MAX = 5.0  # generous for a busy machine; a blocked request would exceed the timeout above
-STRANGERS_A_MINUTE = 30
 EMAIL, PASSWORD = "slow@example.com", "correct horse battery"
 OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHANGE
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 CUT_OFF = 0  # instead of a status
 TRADES = 16
 SLOW_MAX = 4  # concurrent slow requests per `web`, which has 16 threads
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({"STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE)}) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
-    return site[0]
-
-
-@pytest.fixture(scope="module")
-def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
-    return site[1]
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +257,8 @@ def test_killing_a_web_process_loses_no_request(
     client: urllib3.HTTPConnectionPool,
     record_property: Callable[[str, object], None],
 ) -> None:
-    urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 100})
+    faults = f"{brokerage.exchange_url}/v1/faults"
+    urllib3.request("PUT", faults, json={"latencyMs": 100})
     pids = brokerage.processes()
     stop = threading.Event()
     read: Counter[int] = Counter()
@@ -300,6 +285,7 @@ def test_killing_a_web_process_loses_no_request(
 
     with ThreadPoolExecutor(5) as threads, ExitStack() as cleanup:
         cleanup.callback(stop.set)
+        cleanup.callback(urllib3.request, "DELETE", faults)
         # Freeze supervisord, which would restart the process, until the end of this block.
         os.kill(pids["supervisord"], signal.SIGSTOP)
         cleanup.callback(os.kill, pids["supervisord"], signal.SIGCONT)

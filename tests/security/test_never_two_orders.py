@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from local.harness import Brokerage
-from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, wait_until
+from tests.security.balancer import BINARY, Balancer, wait_until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -36,25 +36,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-ANSWER_SECONDS = 3  # ANSWER_TIMEOUT, which is 30 s by default
+ANSWER_SECONDS = 3
+BALANCER = {"ANSWER_TIMEOUT": f"{ANSWER_SECONDS}s"}  # 30 s by default
 RETRIED_BY_CLIENT = {429, 504}
 Keys = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[tuple[Brokerage, Balancer]]:
-    with brokerage_behind_a_balancer({}, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s") as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def brokerage(site: tuple[Brokerage, Balancer]) -> Brokerage:
-    return site[0]
-
-
-@pytest.fixture(scope="module")
-def balancer(site: tuple[Brokerage, Balancer]) -> Balancer:
-    return site[1]
 
 
 @pytest.fixture(scope="module")

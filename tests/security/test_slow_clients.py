@@ -1,13 +1,9 @@
 """The real web server withstands silent, slow and oversized clients."""
 
 import json
-import shutil
 import socket
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import urllib3
@@ -21,17 +17,6 @@ OK, BUSY = b"HTTP/1.1 200", b"HTTP/1.1 503"
 HEAD_SECONDS_MAX = 30.0  # the web server's own limit, which it applies only with --http 1
 ANSWER_SECONDS_MAX = 3.0
 PLACING = b"POST /api/v1/trades HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture(scope="module")
-def brokerage() -> Iterator[Brokerage]:
-    folder = Path(tempfile.mkdtemp(prefix="brokerage-slow-"))
-    try:
-        settings = {"DOCUMENTS_A_MINUTE": "1000"}
-        with Brokerage(folder / "var", {"web": 1, "lanes": 1, "sweep": 1}, settings) as brokerage:
-            yield brokerage
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def send(brokerage: Brokerage, data: bytes) -> socket.socket:
@@ -58,7 +43,7 @@ def test_clients_with_incomplete_headers_are_disconnected_and_block_no_others(br
 
 
 def test_a_body_with_too_large_a_content_length_is_refused_unread(brokerage: Brokerage) -> None:
-    token = brokerage.manage("create_customer", "slow@example.com", "--password", "correct horse battery", "--json")
+    token = brokerage.manage("create_customer", "large@example.com", "--password", "correct horse battery", "--json")
     bearer = token.stdout.partition('"token": "')[2].partition('"')[0].encode()
     head = PLACING + b"Authorization: Bearer " + bearer + b"\r\nContent-Length: 10000000000\r\n\r\n{"
     with send(brokerage, head) as client:
