@@ -17,8 +17,9 @@ import pytest
 SLOW = ("story", "rabbitmq", "browser", "big", "process")
 # Parallel workers get the tests in this order, the longest first, and of each kind the largest groups first.
 KINDS = (*SLOW, None)
-# Fixtures that a folder's stories share.
-SHARED = {"brokerage", "site"}
+# Tests that share servers, or would disturb each other by their load, run in the same worker. Two cores cannot carry
+# several brokerages under load: none would start in time.
+GROUPS = {"story": "stories", "rabbitmq": "stories", "browser": "browser"}
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 # Programs that set up a session, or make a PDF document in less than half a second.
 ALLOWED = {"exchange.simulator", "pg_dump", "pg_restore", "web.pdf_maker"}
@@ -32,15 +33,8 @@ def slow_marker(item: pytest.Item) -> str | None:
 
 
 def group(item: pytest.Item) -> str:
-    """Return the name of the group that one worker runs, one test after the other.
-
-    A file is a group, so that what its tests share is set up once. A folder's stories share its brokerage, and browser
-    tests would disturb each other by their load.
-    """
-    kind, folder = slow_marker(item), item.path.parent.name
-    if kind == "browser" or (kind == "story" and SHARED & set(getattr(item, "fixturenames", ()))):
-        return f"{folder} {kind}"
-    return f"{folder}/{item.path.stem}"
+    """Return the name of the group that one worker runs, one test after the other: a file, except for GROUPS."""
+    return GROUPS.get(slow_marker(item) or "", f"{item.path.parent.name}/{item.path.stem}")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
