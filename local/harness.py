@@ -14,7 +14,7 @@ from types import TracebackType
 
 import psutil
 
-from local import migrated_data, ports, supervision
+from local import ports, prepared_data, supervision
 from local.environment import NotRunning, running
 from local.orphans import end, processes_of_folder
 from local.plan import PROJECT
@@ -46,8 +46,8 @@ class NotReady(Exception):
 class Brokerage:
     """A context manager that runs a brokerage on its own data folder and free ports.
 
-    The ports stay the same after a restart. `migrates`: whether its first start migrates the database, as that of
-    `make run` does; otherwise a new data folder begins with a copy of a migrated database.
+    The ports stay the same after a restart. `is_prepared`: whether a new data folder begins with copies of
+    a migrated database and of static files; otherwise its first start makes them, as that of `make run` does.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Brokerage:
         scale: Mapping[str, int] | None = None,
         env: Mapping[str, str] | None = None,
         *,
-        migrates: bool = False,
+        is_prepared: bool = True,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.scale = dict(scale or {})
-        self.migrates = migrates
+        self.is_prepared = is_prepared
         self.log = self.data_dir / "log" / "run.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.port = ports.choose(self.scale.get("web", 1))
@@ -96,8 +96,8 @@ class Brokerage:
         """Start the brokerage and return without waiting for it. Waits for an earlier run that is still ending."""
         if self.process is not None:
             self.process.wait(STOP_SECONDS_MAX)
-        if not self.migrates and "DATABASE_URL" not in self.env:
-            migrated_data.prepare(self.data_dir)
+        if self.is_prepared and "DATABASE_URL" not in self.env:
+            prepared_data.prepare(self.data_dir)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(

@@ -12,12 +12,12 @@ class StaticFiles:
     """The collected static files of a data folder, and a fingerprint of their sources."""
 
     def __init__(self, data_dir: Path, root: Path) -> None:
-        self._collected, self._stamp, self._root = data_dir / "static", data_dir / "static.stamp", root
+        self.collected, self._stamp, self._root = data_dir / "static", data_dir / "static.stamp", root
 
     @property
     def are_collected(self) -> bool:
         """Whether the files were collected and their sources haven't changed since."""
-        return self._collected.exists() and self._stamp.exists() and self._stamp.read_text() == self._fingerprint()
+        return self.collected.exists() and self._stamp.exists() and self._stamp.read_text() == self.fingerprint()
 
     def forget(self) -> None:
         """Mark them as not collected, because they are about to be replaced. Idempotent."""
@@ -25,9 +25,9 @@ class StaticFiles:
 
     def note_collected(self) -> None:
         """Save the fingerprint of their sources."""
-        self._stamp.write_text(self._fingerprint())
+        self._stamp.write_text(self.fingerprint())
 
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
         """Return a digest of the static files, the settings and the installed packages."""
         digest = hashlib.sha256(f"{sys.prefix} {os.environ.get('DEBUG')}".encode())
         for pattern in ("*/static/**/*", "static/**/*", "brokerage/settings*.py"):

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from exchange import market
-from local import migrated_data, ports
+from local import ports, prepared_data
 from local.folder import Folder
 from local.postgresql import ADMIN, DATABASE, OWNER, PostgreSQL, binaries
 
@@ -43,7 +43,7 @@ class Pair:
 
     def start_primary(self, *settings: str) -> None:
         """Start the primary on a migrated database, with these additional settings (`name=value`)."""
-        migrated_data.prepare(self.folder.path)
+        prepared_data.prepare_database(self.folder.path)
         self.primary.prepare()
         self.run(self.primary.data, self.primary.port, *settings)
         self._wait(self.primary.is_ready)

@@ -70,7 +70,7 @@ def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage
             folder.mkdir()
             (folder / "Procfile").write_text(procfile)
         environment = {"PROCFILE": str(folder / "Procfile"), **arguments.pop("env", {})}
-        brokerages.append(Brokerage(data_dir or tmp_path / "var", env=environment, migrates=True, **arguments))
+        brokerages.append(Brokerage(data_dir or tmp_path / "var", env=environment, is_prepared=False, **arguments))
         return brokerages[-1]
 
     yield make

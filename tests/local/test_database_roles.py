@@ -32,7 +32,7 @@ def brokerage() -> Iterator[Brokerage]:
     # Not in pytest's temporary folder, which only root can enter, and PostgreSQL does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="brokerage-roles-"))
     try:
-        with Brokerage(folder / "var", migrates=True) as brokerage:
+        with Brokerage(folder / "var", is_prepared=False) as brokerage:
             yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -54,7 +54,7 @@ def fill(folder: Path) -> Path:
 
 def test_a_disk_too_small_for_a_new_database_is_reported_in_one_line() -> None:
     with disk(TOO_SMALL_MB) as folder:
-        brokerage = Brokerage(folder / "var", migrates=True)
+        brokerage = Brokerage(folder / "var", is_prepared=False)
         assert brokerage.launch().wait(60) == 1
         lines = brokerage.output().splitlines()
         assert len(lines) == 1, lines

@@ -9,9 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import migrated_data, new_data
+from local import new_data, prepared_data
 from local.harness import OWN_VARIABLES
 from local.plan import PROJECT
+from local.static_files import StaticFiles
 from local.with_services import running_postgresql
 
 pytestmark = pytest.mark.process
@@ -77,21 +78,21 @@ def test_brokerages_start_with_a_migrated_database_and_passwords_of_their_own() 
     with tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder:
         urls = set()
         for path in (Path(folder) / "one", Path(folder) / "two"):
-            migrated_data.prepare(path)
-            migrated_data.prepare(path)
+            prepared_data.prepare(path)
+            prepared_data.prepare(path)
             with running_postgresql(path) as server, psycopg.connect(server.url) as connection:
                 urls.add(server.url)
                 count = connection.execute("SELECT count(*) FROM django_migrations WHERE app = 'trades'").fetchone()
                 assert count == (len(list((PROJECT / "trades" / "migrations").glob("0*.py"))),)
+            assert StaticFiles(path, PROJECT).are_collected
         assert len({url.partition("@")[0] for url in urls}) == 2
 
 
-def test_if_the_migration_fails_the_data_folder_is_left_to_the_first_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_prepared_is_left_to_the_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_data, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("LANES", "none")  # no command starts with this setting
     with tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder:
-        migrated_data.prepare(Path(folder))
+        prepared_data.prepare(Path(folder))
         assert not (Path(folder) / "postgres").exists()
-    assert not list((tmp_path / "cache").glob("migrated-*"))
+        assert not (Path(folder) / "static").exists()
+    assert not {*(tmp_path / "cache").glob("migrated-*"), *(tmp_path / "cache").glob("static-*")}

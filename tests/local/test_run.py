@@ -34,7 +34,7 @@ def shared(project: Path) -> Iterator[Brokerage]:
     with (
         tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
         Brokerage(
-            Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}, migrates=True
+            Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}, is_prepared=False
         ) as brokerage,
     ):
         yield brokerage
