@@ -38,7 +38,8 @@ class Bounded:
         Raises:
             refusal: Too many requests are waiting, the owner has a turn already, or this one waited too long.
         """
-        with self._place(), self._only_one(owner):
+        # The owner first: someone who asks again and again takes no place away from others, not even for a moment.
+        with self._only_one(owner), self._place():
             if not self._working.acquire(timeout=self._wait_seconds_max):
                 raise self._refusal
             try:

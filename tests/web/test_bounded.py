@@ -83,19 +83,59 @@ def test_a_customer_can_have_a_limited_number_of_documents_made_per_minute(setti
             pass
 
 
-LONG_TABLE = [pdf.Table([["Time", "Amount"], *[[f"{n}", f"${n:,}.00"] for n in range(1000)]], [1, 1], 1)]
-
-
 def test_each_customer_can_have_one_document_made_at_a_time() -> None:
+    table = pdf.Table([["Time", "Amount"], ["1", "$1.00"]], [1, 1], 1)
+    is_first, may_finish = threading.Event(), threading.Event()
+
     def make_document(customer_id: int) -> bytes | None:
         try:
             with making.turn(customer_id):
-                return pdf.document("Statement", "November", LONG_TABLE, "USD")
+                is_first.set()
+                assert may_finish.wait(20)
+                return pdf.document("Statement", "November", [table], "USD")
         except TooManyDocuments:
             return None
 
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(make_document, 1)
+        assert is_first.wait(20)
+        assert [make_document(1), make_document(1)] == [None, None]
+        of_another = pool.submit(make_document, 2)
+        may_finish.set()
+        for outcome in (first, of_another):
+            document = outcome.result()
+            assert document is not None
+            assert document.startswith(b"%PDF")
+
+
+def test_an_owner_who_asks_again_and_again_takes_no_place_from_others() -> None:
+    work = Bounded(waiting_max=1, wait_seconds_max=20.0, refusal=Refused)
+    is_over = threading.Event()
+
+    def insist() -> None:
+        while not is_over.is_set():
+            with pytest.raises(Refused), work.turn("alice"):
+                pytest.fail("two at once")
+
+    def wait_for_turn(started: threading.Event) -> str:
+        started.set()
+        with work.turn("bob"):
+            return "done"
+
     with ThreadPoolExecutor(4) as pool:
-        documents = list(pool.map(make_document, [1, 1, 1, 2]))
-    assert [document is not None for document in documents].count(True) == 2
-    assert documents[3] is not None
-    assert documents[3].startswith(b"%PDF")
+        insistent = []
+        try:
+            for _ in range(50):
+                with work.turn("alice"):
+                    insistent = [pool.submit(insist) for _ in range(3)]
+                    started = threading.Event()
+                    other = pool.submit(wait_for_turn, started)
+                    assert started.wait(20)
+                    is_over.wait(0.005)
+                    is_over.set()
+                    for outcome in insistent:
+                        outcome.result()
+                assert other.result() == "done"
+                is_over.clear()
+        finally:
+            is_over.set()
