@@ -48,7 +48,7 @@ def last_price(exchange_with_stocks: StandInExchange) -> Iterator[Decimal]:
     """Let the exchange delist ABC. Return the last price, which no cache has anymore."""
     prices.refresh()
     prices.store()
-    last_price = prices.quotes(["ABC"])["ABC"].price
+    last_price = prices.known(["ABC"])["ABC"].price  # not a newer one
     body = {"kind": "DELISTING", "stockTicker": "ABC", "exDate": f"{ENDS:%Y-%m-%d}"}
     exchange_with_stocks.call("POST", "/v1/corporate-actions", {"actionId": "delisting-of-abc", **body})
     exchange_with_stocks.move_clock((ENDS - timezone.now()).total_seconds() + 86_400)
