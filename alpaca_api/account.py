@@ -30,7 +30,7 @@ class AccountView(AlpacaView):
     def get(self, request: Request) -> Response:
         """Get cash, buying power and equity. Shares count at the last price, or at cost while no price is available."""
         positions = list(accounts.positions_of(self.customer_id))
-        day = day_of(self.customer_id)
+        day = day_of(self.customer_id, positions)
         prices = {ticker: quote.price for ticker, quote in day.quotes.items()}
         value = sum((row.value_or_cost(prices.get(row.ticker)) for row in positions), Decimal(0))
         rules = checks.rules()

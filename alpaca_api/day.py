@@ -1,5 +1,6 @@
 """The current trading day of an account: its value at the previous close, and its purchases since."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
@@ -45,13 +46,12 @@ class Day:
         return self.quotes[ticker].previous_close if ticker in self.quotes else None
 
 
-def day_of(customer_id: int) -> Day:
-    """Return a customer's trading day so far."""
+def day_of(customer_id: int, positions: Iterable[Position]) -> Day:
+    """Return a customer's trading day so far, given the customer's positions now."""
     closed_at = last_close()
     (held,) = equity.held_at(customer_id, [closed_at])
-    owned = Position.objects.filter(customer_id=customer_id, quantity__gt=0).values_list("ticker", flat=True)
     return Day(
-        quotes=prices.quotes({*equity.tickers_of([held]), *owned}),
+        quotes=prices.quotes({*equity.tickers_of([held]), *(position.ticker for position in positions)}),
         held=held,
         bought=bought_since(customer_id, closed_at),
     )

@@ -165,17 +165,18 @@ def portfolio(
 def equity_at(customer_id: int, moments: Sequence[datetime], timeframe: str) -> list[Decimal]:
     """Return the equity at each moment. While a price is unknown, it is that of the moment before; 0 at first."""
     held = equity.held_at(customer_id, moments)
-    quotes = prices.quotes(equity.tickers_of(held))
-    step = int(STEPS[timeframe].total_seconds())
-    is_now = timezone.now() - moments[-1] < timedelta(seconds=2)
+    tickers = equity.tickers_of(held)
+    quotes = prices.quotes(tickers)
+    lookups, begins = list(moments), moments[0]
+    if timeframe == "1D":  # a daily bar ends at midnight UTC, some hours after the session that it covers
+        lookups = [moments[0], *(moment + timedelta(hours=12) for moment in moments[1:])]
+        begins -= timedelta(days=10)  # the exchange is never closed for longer
+    closes = price_history.closes(tickers, begins, int(STEPS[timeframe].total_seconds()))
+    is_today, is_now = moments[0] >= last_close(), timezone.now() - moments[-1] < timedelta(seconds=2)
 
     def prices_at(ticker: str) -> list[Decimal | None]:
-        lookups, begins = list(moments), moments[0]
-        if timeframe == "1D":  # a daily bar ends at midnight UTC, some hours after the session that it covers
-            lookups = [moments[0], *(moment + timedelta(hours=12) for moment in moments[1:])]
-            begins -= timedelta(days=10)  # the exchange is never closed for longer
-        known = price_history.price_at(price_history.closes(ticker, begins, step), lookups)
-        if ticker in quotes and moments[0] >= last_close():
+        known = price_history.price_at(closes[ticker], lookups)
+        if ticker in quotes and is_today:
             known[0] = quotes[ticker].previous_close
         if ticker in quotes and is_now:
             known[-1] = quotes[ticker].price

@@ -118,6 +118,6 @@ def _percentage_of(quantity: int, percentage: Decimal) -> int:
 def _positions(rows: list[Position]) -> list[dict[str, Any]]:
     if not rows:
         return []
-    day = day_of(rows[0].customer_id)
+    day = day_of(rows[0].customer_id, rows)
     markets = dict(Stock.objects.filter(ticker__in=[row.ticker for row in rows]).values_list("ticker", "market"))
     return [alpaca.position(row, day, markets.get(row.ticker, "")) for row in rows]

@@ -215,31 +215,38 @@ def _rows(bars: list[gateway.FirstAndLast], block: _Block, step_seconds: int) ->
     return [*rows, (min(rows[-1][0] + step_seconds, block.ends), str(bars[-1].close))]
 
 
-def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
-    """Return the last price of each step from start to now, at the end of the step, in order of time.
+def closes(tickers: Iterable[str], start: datetime, step_seconds: int) -> dict[str, list[Point]]:
+    """Return the last price of each step from start to now, at the end of the step, by ticker and in order of time.
 
-    Steps in which the market was closed are omitted. The list is empty if no price is known: the stock is not listed,
-    or the exchange is unavailable.
+    Steps in which the market was closed are omitted. A list is empty if no price is known: the stock is not listed, or
+    the exchange is unavailable.
     """
+    begin = int(start.timestamp()) // step_seconds * step_seconds
+    keys = {ticker: f"closes:{ticker}:{begin}:{step_seconds}" for ticker in tickers}
+    cached: dict[str, list[Point]] = cache.get_many(keys.values()) if keys else {}
+    found = {ticker: cached.get(key) for ticker, key in keys.items()}
+    for ticker in [ticker for ticker, points in found.items() if points is None]:
+        found[ticker] = points = _read_closes(ticker, datetime.fromtimestamp(begin, UTC), step_seconds)
+        if points is not None:
+            cache.set(keys[ticker], points, min(step_seconds, HISTORY_SECONDS_MAX))
+    return {ticker: points or [] for ticker, points in found.items()}
+
+
+def _read_closes(ticker: str, begin: datetime, step_seconds: int) -> list[Point] | None:
+    """Return what `closes` does, from the exchange; None if there was no answer."""
     step = timedelta(seconds=step_seconds)
-    begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
-    key = f"closes:{ticker}:{int(begin.timestamp())}:{step_seconds}"
-    cached: list[Point] | None = cache.get(key)
-    if cached is not None:
-        return cached
     points: list[Point] = []
     while begin < timezone.now():
         try:
             bars = none_if_unavailable(partial(gateway.bars, ticker, begin, timezone.now(), step_seconds))
         except gateway.NotListed:
-            return []
+            return None
         if bars is None:
-            return []
+            return None
         if not bars:
             break
         points += [Point(min(bar["at"] + step, timezone.now()), bar["close"]) for bar in bars]
         begin = bars[-1]["at"] + step
-    cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
     return points
 
 
