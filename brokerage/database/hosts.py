@@ -100,8 +100,9 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
     if not hosts or hosts.startswith("/"):  # a socket of this machine
         return Connection.connect(**parameters)
     database = tuple(parameters.get(name) for name in ("host", "port", "dbname", "user"))
-    is_away = database in _none_until
-    if is_away and (time.monotonic() < _none_until[database] or not _looking[database].acquire(blocking=False)):
+    none_until = _none_until.get(database)
+    is_away = none_until is not None
+    if none_until is not None and (time.monotonic() < none_until or not _looking[database].acquire(blocking=False)):
         raise errors.OperationalError("No host of the database could be written to a moment ago.")
     try:
         connection = _connect_to_first(hosts, parameters)
