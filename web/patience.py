@@ -23,7 +23,7 @@ MOMENT_SECONDS = 0.1
 
 
 class _Patience:
-    """What one request has left, shared by the threads that work for it."""
+    """How much longer one request may wait in vain. All threads that work for the request share this object."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.is_whole = seconds, True

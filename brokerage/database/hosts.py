@@ -101,7 +101,6 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
         return Connection.connect(**parameters)
     database = tuple(parameters.get(name) for name in ("host", "port", "dbname", "user"))
     none_until = _none_until.get(database)
-    is_away = none_until is not None
     if none_until is not None and (time.monotonic() < none_until or not _looking[database].acquire(blocking=False)):
         raise errors.OperationalError("No host of the database could be written to a moment ago.")
     try:
@@ -110,7 +109,7 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
         _none_until[database] = time.monotonic() + NO_HOST_SECONDS
         raise
     finally:
-        if is_away:
+        if none_until is not None:
             _looking[database].release()
     _none_until.pop(database, None)
     return connection
