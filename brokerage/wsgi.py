@@ -61,10 +61,8 @@ class Door(WSGIHandler):
 
 
 def _load_all() -> None:
-    from exchange import regular_days
     from web import problems
     from web.authentication import token_store
-    from web.timezones import eastern_today
 
     problems.table()
     token_store()
@@ -77,7 +75,6 @@ def _load_all() -> None:
     _ = Engine.get_default().template_context_processors
     for path in (settings.BASE_DIR / "templates").rglob("*.html"):
         get_template(str(path.relative_to(settings.BASE_DIR / "templates")))
-    regular_days.closed_and_half_days(eastern_today().year)
 
 
 try:
@@ -98,8 +95,8 @@ request_started.disconnect(close_old_connections)
 request_finished.disconnect(close_caches)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
-# Load now what the first requests, pages and refusals would load: an import holds up all requests of the process. Those
-# of the lists of leaked passwords and of the market's holidays take a third of a second each.
+# Load now what the first requests, pages and refusals would load: an import holds up all requests of the process. That
+# of the lists of leaked passwords takes a third of a second.
 _load_all()
 # Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()

@@ -5,7 +5,8 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
 
@@ -13,16 +14,25 @@ FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
 CYCLES = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date(1995, 6, 7), 3))
 
 
+# One line a day: the date, and `closed` or `half`. `python -m exchange.write_regular_days` makes it with the `holidays`
+# package, which would take 20 MB of each process and a tenth of its start.
+DAYS = Path(__file__).with_name("regular_days.txt")
+
+
 @lru_cache(maxsize=64)
 def closed_and_half_days(year: int) -> tuple[frozenset[date], frozenset[date]]:
-    """Return the closed weekdays and the half days of a year."""
-    from holidays import HALF_DAY, financial_holidays  # takes half a second to import, and few processes need it
+    """Return the closed weekdays and the half days of a year, FIRST_DAY to LAST_DAY."""
+    days: dict[str, set[date]] = {"closed": set(), "half": set()}
+    for line in _lines():
+        if line.startswith(str(year)):
+            day, kind = line.split()
+            days[kind].add(date.fromisoformat(day))
+    return frozenset(days["closed"]), frozenset(days["half"])
 
-    # The rules move some holidays into the year before or after.
-    years = [year - 1, year, year + 1]
-    closed = financial_holidays("NYSE", years=years)
-    halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))
-    return frozenset(closed), frozenset(halves) - frozenset(closed)
+
+@cache
+def _lines() -> list[str]:
+    return DAYS.read_text().splitlines()
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from exchange import calendar
+from exchange import calendar, regular_days, write_regular_days
 from exchange.calendar import remove_closure, session, sessions, set_closure, settlement_date
 from tests.factories import ClosureFactory
 from web.timezones import EASTERN
@@ -62,6 +62,10 @@ SETTLEMENT = {
 @pytest.mark.parametrize(("traded", "settles"), SETTLEMENT.items())
 def test_a_trade_settles_on_its_settlement_date(traded: str, settles: str) -> None:
     assert settlement_date(date.fromisoformat(traded)).isoformat() == settles
+
+
+def test_the_written_days_are_those_of_the_published_rules() -> None:
+    assert regular_days.DAYS.read_text() == write_regular_days.text(), "run python -m exchange.write_regular_days"
 
 
 def test_trades_while_the_exchange_is_closed_settle_from_the_next_trading_day() -> None:
