@@ -18,11 +18,15 @@ LINKS = {"sweep-exchange", "sweep-postgres"}
 """Only the sweep's links count: if the lanes' links are broken, the sweep sends their trades to the exchange."""
 
 
-def violations(evidence: Evidence) -> Iterator[str]:
-    """Yield a description of trades that expired or were late without a fault that explains it."""
+def violations(evidence: Evidence, pace: float = 1.0) -> Iterator[str]:
+    """Yield a description of trades that expired or were late without a fault that explains it.
+
+    Args:
+        pace: How slow the machine is (`Brokerage.pace`): trades may be that many times later.
+    """
     yield from _expired_without_a_reason(evidence)
     delay = figures(evidence)["delayAfterTheLastFaultSeconds"]
-    for name, maximum in (("p99", DELAY_SECONDS_P99), ("max", DELAY_SECONDS_MAX)):
+    for name, maximum in (("p99", DELAY_SECONDS_P99 * pace), ("max", DELAY_SECONDS_MAX * pace)):
         if delay.get(name, 0.0) > maximum:
             yield f"late: {name} of the delay after the last fault is {delay[name]} s, more than {maximum:.0f} s"
 

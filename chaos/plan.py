@@ -1,4 +1,4 @@
-"""The plan of a run: which faults happen, when and for how long. The same seed gives the same plan."""
+"""The plan of a run: which faults happen, when and for how long. The same seed and pace give the same plan."""
 
 from __future__ import annotations
 
@@ -117,6 +117,7 @@ class Stream:
 
     name: str
     every_seconds: float
+    """The average pause between two faults, at the usual pace."""
 
 
 STREAMS = (
@@ -130,17 +131,21 @@ STREAMS = (
 )
 
 
-def plan(seed: int, seconds: float) -> dict[str, list[Fault]]:
-    """Return the faults of each stream in order, for a run of that many seconds, and the split in its middle."""
+def plan(seed: int, seconds: float, pace: float = 1.0) -> dict[str, list[Fault]]:
+    """Return the faults of each stream in order, for a run of that many seconds, and the split in its middle.
+
+    Args:
+        pace: How slow the machine is (`Brokerage.pace`): pauses between faults are that many times longer.
+    """
     split = Fault(round(SPLIT_AFTER * seconds, 2), "split", SPLIT["ticker"], values=SPLIT)
-    return {stream.name: list(_faults(stream, seed, seconds)) for stream in STREAMS} | {"split": [split]}
+    return {stream.name: list(_faults(stream, seed, seconds, pace)) for stream in STREAMS} | {"split": [split]}
 
 
-def _faults(stream: Stream, seed: int, seconds: float) -> Iterator[Fault]:
+def _faults(stream: Stream, seed: int, seconds: float, pace: float) -> Iterator[Fault]:
     rng = random.Random(f"{seed} {stream.name}")
     at = CALM_SECONDS
     while True:
-        at += rng.expovariate(1 / stream.every_seconds)
+        at += rng.expovariate(1 / stream.every_seconds) * pace
         fault = _fault(stream.name, round(at, 2), rng)
         if at + fault.seconds > seconds:
             return

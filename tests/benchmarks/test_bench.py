@@ -18,7 +18,7 @@ from benchmarks.results import markdown
 
 PROJECT = Path(__file__).parents[2]
 STAGES = "limit,placed,settled,slow,latency,lone"
-SECONDS_MAX = 240
+SECONDS_MAX = 900
 
 
 @pytest.fixture

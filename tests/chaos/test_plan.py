@@ -1,4 +1,4 @@
-"""A seed determines the plan, and a long plan contains every fault."""
+"""A seed and a pace determine the plan, and a long plan contains every fault."""
 
 from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, SLOW, SPLIT_AFTER, STAFF, plan
 
@@ -6,6 +6,11 @@ from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS
 def test_the_same_seed_gives_the_same_plan() -> None:
     assert plan(7, 300) == plan(7, 300)
     assert plan(7, 300) != plan(8, 300)
+
+
+def test_a_slow_machine_gets_fewer_faults() -> None:
+    usual, slow = (len(plan(7, 300, pace)["kill"]) for pace in (1.0, 3.0))
+    assert usual / 4 < slow < usual / 2
 
 
 def test_half_an_hour_includes_every_fault() -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.story
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-READY_SECONDS_MAX = 90.0
+READY_SECONDS_MAX = 300.0
 ADDRESS = "127.0.0.5"  # the value of BIND
 
 

@@ -51,7 +51,7 @@ class Balancer:
             self._process = subprocess.Popen(
                 [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log
             )
-        wait_until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
+        wait_until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, explain=self.log)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -83,8 +83,11 @@ class Balancer:
         return [row for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND"]
 
 
-def wait_until(condition: Callable[[], bool], seconds_max: float, explain: Callable[[], Any] = str) -> float:
-    """Wait until the condition is true; return how many seconds that took."""
+def wait_until(condition: Callable[[], bool], seconds_max: float = 120, explain: Callable[[], Any] = str) -> float:
+    """Wait until the condition is true; return how many seconds that took.
+
+    A test that asserts no speed has time for a process to start again on a busy machine.
+    """
     started_at = time.monotonic()
     while not condition():
         assert time.monotonic() < started_at + seconds_max, explain()

@@ -111,7 +111,7 @@ def test_a_chunked_callback_is_accepted(brokerage: Brokerage, balancer: Balancer
                 assert row
                 return row
 
-            wait_until(lambda: status()[1] == "IN PROGRESS", 20)
+            wait_until(lambda: status()[1] == "IN PROGRESS")
             report = {"tradeId": status()[0], "status": "REJECTED", "reasonCode": "exchange_error", "reason": "No."}
             unfilled = dict.fromkeys(("price", "amount", "executionId", "executedAt"))
             body, at = json.dumps({"reports": [report | PLACING | unfilled]}), datetime.now(UTC)
@@ -126,6 +126,6 @@ def test_a_chunked_callback_is_accepted(brokerage: Brokerage, balancer: Balancer
             pool = urllib3.HTTPConnectionPool(LOOPBACK, balancer.port)
             response = pool.urlopen("POST", "/exchange/callbacks", iter(pieces), signed, chunked=True)
             assert response.status == 204, response.data
-            wait_until(lambda: status()[1:] == ("REJECTED", "exchange_error"), 20)
+            wait_until(lambda: status()[1:] == ("REJECTED", "exchange_error"))
     finally:
         urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")

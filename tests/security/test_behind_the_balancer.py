@@ -48,7 +48,7 @@ def token(brokerage: Brokerage) -> str:
 @pytest.fixture
 def client(balancer: Balancer, token: str) -> urllib3.HTTPConnectionPool:
     """Return a customer's API client, once every `web` is up."""
-    wait_until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
+    wait_until(lambda: set(balancer.states().values()) == {"UP"}, explain=balancer.log)
     return urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=8, retries=False, timeout=20, headers={"Authorization": f"Bearer {token}"}
     )
@@ -121,7 +121,7 @@ def test_clients_with_slow_bodies_are_disconnected_and_block_no_others(
 ) -> None:
     reader = Reader(f"{balancer.url}/api/v1/events", token)
     reader.start()
-    wait_until(lambda: reader.times_opened == 1, 5)
+    wait_until(lambda: reader.times_opened == 1)
     crowd = [Trickle(balancer.port, sent) for sent in slow_clients(token) * 12]
     for slow in crowd:
         slow.start()
@@ -139,7 +139,7 @@ def test_clients_with_slow_bodies_are_disconnected_and_block_no_others(
     assert {slow.response[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
     assert min(slow.seconds for slow in crowd) > REQUEST_SECONDS_MAX - 1
     # An event stream, which no request timeout may cut off, continued in the meantime.
-    wait_until(lambda: len(reader.events) >= len(seconds), 5)
+    wait_until(lambda: len(reader.events) >= len(seconds))
     assert reader.times_opened == 1
     reader.stop = True
 
@@ -197,7 +197,7 @@ def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
     """Taking it out of service would end every stream, although no other server could serve them."""
     reader = Reader(f"{balancer.url}/api/v1/events", token)
     reader.start()
-    wait_until(lambda: reader.times_opened == 1, 10)
+    wait_until(lambda: reader.times_opened == 1)
     stream = psutil.Process(brokerage.processes()["stream.1"])
     busy = [stream, *stream.children(recursive=True)]
     for process in busy:
@@ -206,7 +206,7 @@ def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
     for process in busy:
         process.resume()
     assert place(client, str(uuid4())) == 201
-    wait_until(lambda: len(reader.events) > 0, 10)
+    wait_until(lambda: len(reader.events) > 0)
     assert reader.times_opened == 1
     reader.stop = True
 
@@ -293,13 +293,13 @@ def test_killing_a_web_process_loses_no_request(
         doomed = psutil.Process(pids["web.2"])
         doomed_processes = [doomed, *doomed.children(recursive=True)]
         placings = [threads.submit(place_until_accepted, number) for number in range(TRADES)]
-        wait_until(lambda: placed.total() > TRADES // 4, 10)
+        wait_until(lambda: placed.total() > TRADES // 4)
         for process in doomed_processes:
             process.kill()
         noticed = wait_until(lambda: balancer.states()["web_2"] == "DOWN", 10)
         for placing in placings:
             placing.result(30)
-        wait_until(lambda: len(sources_of_settling_reports(brokerage)) == TRADES, 60, balancer.log)
+        wait_until(lambda: len(sources_of_settling_reports(brokerage)) == TRADES, explain=balancer.log)
         # On a slow machine the sweep may ask about a trade before the exchange repeats its callback, but rarely.
         assert sources_of_settling_reports(brokerage).count("callback") > TRADES // 2
         assert balancer.states() == {"web_1": "UP", "web_2": "DOWN"}
@@ -316,7 +316,7 @@ def test_killing_a_web_process_loses_no_request(
     # sessions. Each reader had at most one of these, and may repeat a GET.
     assert set(read) - {CUT_OFF} == {200}
     assert read[CUT_OFF] <= len(readers)
-    seconds = wait_until(lambda: balancer.states()["web_2"] == "UP", 20)
+    seconds = wait_until(lambda: balancer.states()["web_2"] == "UP")
     before = balancer.served()
     for _ in range(10):
         assert client.request("GET", "/api/v1/balance").status == 200
@@ -360,4 +360,4 @@ def test_without_the_balancer_slow_bodies_would_block_a_web_process(brokerage: B
         slow.stop = True
     for slow in crowd:
         slow.join(5)
-    wait_until(lambda: urllib3.request("GET", f"{brokerage.url}/healthz", timeout=5, retries=False).status == 200, 10)
+    wait_until(lambda: urllib3.request("GET", f"{brokerage.url}/healthz", timeout=5, retries=False).status == 200)
