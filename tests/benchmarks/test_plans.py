@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts import tokens
+from accounts.settlement import unsettled_sales_of
 from benchmarks.population import Population
 from feed import reader
 from tests.benchmarks.conftest import CUSTOMERS
@@ -29,6 +30,7 @@ from trades.search import TradeFilter, find_trades
 from trades.sweep import ask_exchange, ring_for_waiting
 from trades.turn import settle_and_claim
 from web.access import Access
+from web.timezones import eastern_today
 
 CUSTOMERS_A_STEP = (1, 40)
 GROWING_TABLES = {
@@ -188,6 +190,10 @@ def test_the_api_reads(past_trades: Population, path: str, index: str) -> None:
     responses = []
     check(lambda: responses.append(client.get(f"/api/v1/{path}")), index, TOKEN)
     assert responses[0].status_code == 200
+
+
+def test_unsettled_sales_are_read(customer_ids: list[int]) -> None:
+    check(lambda: unsettled_sales_of(customer_ids, eastern_today()), "sales_by_settlement")
 
 
 def test_the_feed_is_read(customer_ids: list[int]) -> None:
