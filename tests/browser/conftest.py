@@ -31,6 +31,7 @@ from trades.turn import take_turn
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = Path(__file__).parent / "axe-4.14.1.min.js"
+AXE_SECONDS_MAX = 120  # the API reference has thousands of elements, and the machine may be busy
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or settings.DATA_DIR / "screenshots")
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -49,21 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Browser:
     """Chromium, used as a customer would use it. `site` is the brokerage's address."""
 
-    def __init__(self, site: str, size: tuple[int, int], dark: bool, scripts: bool) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
-        for argument in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-        ):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        if not scripts:
-            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    def __init__(self, driver: webdriver.Chrome, site: str, size: tuple[int, int], dark: bool) -> None:
+        self.driver = driver
         self.site = site
         self.resize(size)
         self.theme("dark" if dark else "light")
@@ -148,7 +136,8 @@ class Browser:
 
     def violations(self) -> list[str]:
         """Return this page's violations of WCAG 2.2 AA, as found by axe."""
-        self.driver.execute_script(AXE.read_text())
+        if not self.driver.execute_script("return 'axe' in window"):
+            self.driver.execute_script(AXE.read_text())
         violations = self.driver.execute_async_script(
             "const done = arguments[1]; axe.run({runOnly: arguments[0]}).then(found => done(found.violations))", WCAG
         )
@@ -250,15 +239,77 @@ def page_streams() -> Iterator[None]:
     application.close()
 
 
+class Chromiums:
+    """Running Chromiums. A test borrows them, because starting one takes seconds; all forget what the test did."""
+
+    def __init__(self) -> None:
+        self._running: dict[bool, list[webdriver.Chrome]] = {True: [], False: []}
+        self._borrowed: dict[bool, int] = {True: 0, False: 0}
+
+    def borrow(self, scripts: bool) -> webdriver.Chrome:
+        """Return a Chromium as after its start; `scripts` says whether it runs JavaScript."""
+        running = self._running[scripts]
+        if self._borrowed[scripts] == len(running):
+            running.append(start_chromium(scripts))
+        self._borrowed[scripts] += 1
+        return running[self._borrowed[scripts] - 1]
+
+    def give_back(self, site: str) -> None:
+        """Close every borrowed page, and forget its cookies, storage, cached files, passkeys and messages."""
+        for scripts, running in self._running.items():
+            for driver in running[: self._borrowed[scripts]]:
+                _forget_all(driver, site)
+            self._borrowed[scripts] = 0
+
+    def quit(self) -> None:
+        """End every Chromium."""
+        for running in self._running.values():
+            for driver in running:
+                driver.quit()
+
+
+def _forget_all(driver: webdriver.Chrome, site: str) -> None:
+    if driver.virtual_authenticator_id:
+        driver.remove_virtual_authenticator()
+    pages = driver.window_handles
+    driver.switch_to.new_window("tab")  # a tab keeps what pages stored for the session
+    empty = driver.current_window_handle
+    for page in pages:
+        driver.switch_to.window(page)
+        driver.close()
+    driver.switch_to.window(empty)
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
+    driver.get_log("browser")
+
+
+def start_chromium(scripts: bool) -> webdriver.Chrome:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(AXE_SECONDS_MAX)
+    return driver
+
+
+@pytest.fixture(scope="session")
+def chromiums() -> Iterator[Chromiums]:
+    chromiums = Chromiums()
+    yield chromiums
+    chromiums.quit()
+
+
 @pytest.fixture
-def open_browser(site: str) -> Iterator[Callable[..., Browser]]:
+def open_browser(site: str, chromiums: Chromiums) -> Iterator[Callable[..., Browser]]:
     """Return a function that opens Chromium: `open_browser(size=PHONE, dark=True, scripts=False)`."""
-    opened: list[Browser] = []
 
     def open_browser(size: tuple[int, int] = DESKTOP, dark: bool = False, scripts: bool = True) -> Browser:
-        opened.append(Browser(site, size, dark, scripts))
-        return opened[-1]
+        return Browser(chromiums.borrow(scripts), site, size, dark)
 
     yield open_browser
-    for browser in opened:
-        browser.driver.quit()
+    chromiums.give_back(site)

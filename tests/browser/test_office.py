@@ -370,17 +370,3 @@ def test_compliance_reads_the_audit_log_and_exports(open_browser: OpenBrowser, d
     )
     assert re.search(rf"see customer,seen,{dora.id},", exported)
     assert audit.check().wrong == []
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pages_meet_wcag(open_browser: OpenBrowser, dora: Customer, dark: bool) -> None:
-    browser = open_browser(dark=dark)
-    sign_in(browser, Role.OPERATIONS)
-    trade = Trade.objects.get()
-    pages = (f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/")
-    lists = ("trades/trade/", "accounts/customer/", "office/case/", "accounts/posting/")
-    violations = []
-    for path in ("", "find/?q=d", "controls/", "do/halt-all/", "report/", "trial-balance/", *pages, *lists):
-        browser.go(f"/admin/{path}")
-        violations += [f"{path}: {violation}" for violation in browser.violations()]
-    assert violations == []
