@@ -1,7 +1,7 @@
 """Edge-case numbers, dates and text in every parameter of every back-office address.
 
 Whatever the address, the response is a page, a redirect, a 404 or a 403, and never a server error. Every kind of value
-is tried in every place, which takes eleven thousand requests. The quick tests try an eighth of the values, a different
+is tried in every place, which takes seven thousand requests. The quick tests try an eighth of the values, a different
 eighth in each place.
 """
 
@@ -96,12 +96,13 @@ def test_every_list_parameter_accepts_any_value(
     owner: Client, alice: Customer, address: str, name: str, part: str
 ) -> None:
     values = [*VALUES, *DAYS] if name == "day" else VALUES
-    for value in part_of(values, part, PARAMETERS.index((address, name))):
-        query = {name: value.encode("utf-8", "surrogatepass")}
-        for path in (address, f"{address}export/"):
-            response = owner.get(path, query)
-            assert response.status_code in {200, 302, 400, 403}, (path, name, value)
-            assert response.content or response.status_code == 302, (path, name, value)
+    place = PARAMETERS.index((address, name))
+    for value in part_of(values, part, place):
+        # The export selects its rows as the list does, so each of the two gets every other value.
+        path = address if (values.index(value) + place) % 2 else f"{address}export/"
+        response = owner.get(path, {name: value.encode("utf-8", "surrogatepass")})
+        assert response.status_code in {200, 302, 400, 403}, (path, name, value)
+        assert response.content or response.status_code == 302, (path, name, value)
 
 
 @in_two_parts
