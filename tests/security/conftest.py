@@ -29,6 +29,7 @@ def site() -> Iterator[tuple[Brokerage, int]]:
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-balancer-")), ports.choose()
     url = f"http://{LOOPBACK}:{port}"
     settings = {
+        "WEB_WORKERS": "1",
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"{url}/exchange/callbacks",

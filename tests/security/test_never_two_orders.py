@@ -39,6 +39,7 @@ pytestmark = [
 ANSWER_SECONDS = 3
 BALANCER = {"ANSWER_TIMEOUT": f"{ANSWER_SECONDS}s"}  # 30 s by default
 RETRIED_BY_CLIENT = {429, 504}
+PAUSE_SECONDS = 0.02  # of each of six threads between two orders: enough load, and a killed process can start beside it
 Keys = dict[str, Any]
 
 
@@ -93,7 +94,7 @@ class Program:
 
     def _run(self) -> None:
         client = TradingClient(self._keys["key"], self._keys["secret"], url_override=self._url)
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE_SECONDS):
             order = MarketOrderRequest(symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
             with self._lock:
                 self.submitted += 1

@@ -47,7 +47,7 @@ def brokerage() -> Iterator[Brokerage]:
     """Run one brokerage with two `web` and two `lanes` for all stories; each story has its own customers."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as brokerage:
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, {"WEB_WORKERS": "1"}) as brokerage:
             yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)

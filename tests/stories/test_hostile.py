@@ -81,6 +81,7 @@ def hooks() -> Iterator[dict[str, Receiver]]:
 def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-hostile-")), ports.choose()
     settings = {
+        "WEB_WORKERS": "1",
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",

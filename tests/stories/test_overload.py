@@ -45,7 +45,7 @@ Json = dict[str, Any]
 def limited_brokerage() -> Iterator[Brokerage]:
     """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
-    env = {"OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
+    env = {"WEB_WORKERS": "1", "OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
     try:
         with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as brokerage:
             yield brokerage
