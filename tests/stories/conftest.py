@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,9 +16,27 @@ import pytest
 import urllib3
 
 from local.harness import Brokerage
+from local.plan import PROJECT
 from tests.stories.crowd import Person
 
 CASH = Decimal(10_000)
+RUN_CODE = """
+import contextlib, io, json, sys, traceback
+from django.db import connections
+for line in sys.stdin:
+    printed, error = io.StringIO(), None
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(json.loads(line), {})
+    except BaseException:
+        error = traceback.format_exc()
+    connections.close_all()
+    print(json.dumps([printed.getvalue(), error]), flush=True)
+"""
+CREATE_CUSTOMER = """
+from django.core.management import call_command
+call_command("create_customer", "{email}", "--password", "{password}", "--deposit", "{cash}", "--json")
+"""
 OPEN_ACCOUNTS = """
 import json
 from decimal import Decimal
@@ -53,29 +73,51 @@ def brokerage() -> Iterator[Brokerage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def shell(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
+    """Provide a function that runs code as in `manage.py shell`, and returns what it printed.
+
+    One process runs all of it, because a start of Django takes seconds.
+    """
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", RUN_CODE]
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=brokerage.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        stdin, stdout = process.stdin, process.stdout
+
+        def run(code: str) -> str:
+            stdin.write(json.dumps(code) + "\n")
+            stdin.flush()
+            printed, error = json.loads(stdout.readline())
+            assert error is None, error
+            return str(printed)
+
+        yield run
+        stdin.close()
+
+
 @pytest.fixture
-def account(brokerage: Brokerage) -> Callable[..., dict[str, Any]]:
+def account(brokerage: Brokerage, shell: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
     """Provide a function that opens an account with cash, and returns its token and key pair."""
 
     def account(email: str, cash: int = 100_000) -> dict[str, Any]:
-        created = brokerage.manage("create_customer", email, "--password", PASSWORD, "--deposit", str(cash), "--json")
-        assert created.returncode == 0, created.stderr
+        created = json.loads(shell(CREATE_CUSTOMER.format(email=email, password=PASSWORD, cash=cash)))
         body = {"email": email, "password": PASSWORD, "name": "story"}
-        return json.loads(created.stdout) | call(f"{brokerage.url}/api/v1/tokens", body)
+        return created | call(f"{brokerage.url}/api/v1/tokens", body)
 
     return account
 
 
 @pytest.fixture
-def people(brokerage: Brokerage, request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
+def people(shell: Callable[[str], str], request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
     """Provide a function that opens this many accounts with 10,000 USD each."""
 
     def people(count: int) -> list[Person]:
         name = re.sub(r"\W|_", "-", request.node.name).strip("-")[-50:]
-        code = OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)
-        completed = brokerage.manage("shell", "--no-imports", "-c", code)
-        assert completed.returncode == 0, completed.stderr
-        accounts = [json.loads(line) for line in completed.stdout.splitlines() if line.startswith("[")]
+        lines = shell(OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)).splitlines()
+        accounts = [json.loads(line) for line in lines if line.startswith("[")]
         return [Person(customer_id, token, CASH) for customer_id, token in accounts]
 
     return people
