@@ -258,7 +258,7 @@ class Run:
         done = json.loads(self._finish(self._begin("set_up", "--json", *demo), "set_up"))
         for step, seconds in done["seconds"].items():
             self.console.announce(f"{step} ({seconds} s)")
-        return done["demo"]
+        return dict(done["demo"])
 
     def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         specification = Specification(
