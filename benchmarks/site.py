@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from benchmarks import processes
 from benchmarks.database import Database
 from benchmarks.population import Population, populate
+from local import prepared_data
 from local.folder import Folder
 from local.harness import Brokerage
 from local.postgresql import PostgreSQL
@@ -91,6 +92,7 @@ class Site:
 
     def _start(self) -> None:
         folder = Folder(self.brokerage.data_dir)
+        prepared_data.prepare(self.brokerage.data_dir)
         server = PostgreSQL(folder, folder.keys(), 0)
         server.prepare()
         with open(server.data / "postgresql.auto.conf", "a") as file:
