@@ -41,6 +41,9 @@ OWN_VARIABLES = (
 )
 """Variables that a brokerage sets for itself and must not inherit from a test's environment."""
 
+FRUGAL = {"WEB_WORKERS": "1", "CHARTS_SECONDS": "3600"}
+"""Settings with which a brokerage takes less of the machine: else the charts of all stocks are read for minutes."""
+
 
 class NotReady(Exception):
     """The brokerage didn't become ready; the message ends with the last lines of its log."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local import ports
-from local.harness import Brokerage
+from local.harness import FRUGAL, Brokerage
 from local.ports import LOOPBACK
 from tests.security.balancer import Balancer
 
@@ -29,7 +29,7 @@ def site() -> Iterator[tuple[Brokerage, int]]:
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-balancer-")), ports.choose()
     url = f"http://{LOOPBACK}:{port}"
     settings = {
-        "WEB_WORKERS": "1",
+        **FRUGAL,
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"{url}/exchange/callbacks",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from local.harness import Brokerage
+from local.harness import FRUGAL, Brokerage
 from local.plan import PROJECT
 from tests.stories.crowd import Person
 
@@ -67,7 +67,7 @@ def brokerage() -> Iterator[Brokerage]:
     """Run one brokerage with two `web` and two `lanes` for all stories; each story has its own customers."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, {"WEB_WORKERS": "1"}) as brokerage:
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, FRUGAL) as brokerage:
             yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -22,7 +22,7 @@ import pytest
 import urllib3
 
 from local import ports
-from local.harness import Brokerage
+from local.harness import FRUGAL, Brokerage
 from local.ports import LOOPBACK
 from local.run import PROJECT
 from tests.security.test_behind_the_balancer import BINARY, Balancer
@@ -81,7 +81,7 @@ def hooks() -> Iterator[dict[str, Receiver]]:
 def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-hostile-")), ports.choose()
     settings = {
-        "WEB_WORKERS": "1",
+        **FRUGAL,
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",

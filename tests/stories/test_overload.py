@@ -23,7 +23,7 @@ import urllib3
 
 from chaos import checker
 from chaos.site import open_accounts
-from local.harness import Brokerage
+from local.harness import FRUGAL, Brokerage
 from local.plan import PROJECT
 from local.ports import LOOPBACK
 
@@ -45,7 +45,7 @@ Json = dict[str, Any]
 def limited_brokerage() -> Iterator[Brokerage]:
     """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
-    env = {"WEB_WORKERS": "1", "OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
+    env = {**FRUGAL, "OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
     try:
         with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as brokerage:
             yield brokerage

@@ -19,7 +19,7 @@ import pytest
 import redis
 import urllib3
 
-from local.harness import Brokerage
+from local.harness import FRUGAL, Brokerage
 from tests.stories.conftest import audit
 from tests.stories.crowd import (
     CONNECTION_ERROR,
@@ -125,7 +125,7 @@ def test_a_sell_of_shares_that_are_not_held_is_rejected_without_asking_the_excha
 
 def test_while_the_market_is_closed_trades_are_rejected_past_market_hours(tmp_path: Path) -> None:
     """Only the exchange knows the time, so its hours before and after the trade decide which status is expected."""
-    with Brokerage(tmp_path / "var", env={"EXCHANGE_HOURS": "nyse"}) as brokerage:
+    with Brokerage(tmp_path / "var", env=FRUGAL | {"EXCHANGE_HOURS": "nyse"}) as brokerage:
         token = (brokerage.data_dir / "demo-token").read_text()
         person = Person(0, token, Decimal(25_000))
         crowd = Crowd(brokerage.web_urls, [person])
