@@ -1,6 +1,6 @@
 """Every page meets WCAG 2.2 AA, fits the screen and causes no console error; screenshots are saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import pytest
@@ -94,10 +94,11 @@ def check_page(browser: Browser, name: str, path: str) -> list[str]:
     return problems + browser.cost(name, axe).complaints()
 
 
-def check_open_page(browser: Browser, name: str) -> list[str]:
-    """Check the page that is open in every theme and size; return its problems."""
+def check_open_page(browser: Browser, name: str, variants: Iterable[str] = VARIANTS) -> list[str]:
+    """Check the page that is open in these themes and sizes; return its problems."""
     problems, path = [], browser.path
-    for variant, (size, theme) in VARIANTS.items():
+    for variant in variants:
+        size, theme = VARIANTS[variant]
         browser.resize(size)
         browser.theme(theme)
         browser.screenshot(f"{name}-{variant}")
@@ -122,7 +123,8 @@ def test_pages_of_a_customer_with_a_history(open_browser: Callable[..., Browser]
     problems = [problem for name, path in SIGNED_OUT.items() for problem in check_page(browser, name, path)]
     browser.go("/api/docs/")
     browser.until_text("placeTrade", 30)
-    problems += check_open_page(browser, "api-docs")
+    # Redoc has one theme, and examining its thousands of elements takes as long as twenty pages.
+    problems += check_open_page(browser, "api-docs", ["light"])
     browser.sign_in(ada.email)
     problems += check_page(browser, "prove-it", "/account/second-factor/totp/activate/")
     browser.confirm_password()
