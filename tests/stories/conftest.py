@@ -20,7 +20,7 @@ from local.plan import PROJECT
 from tests.stories.crowd import Person
 
 CASH = Decimal(10_000)
-RUN_CODE = """
+LOOP = """
 import contextlib, io, json, sys, traceback
 from django.db import connections
 for line in sys.stdin:
@@ -74,12 +74,12 @@ def brokerage() -> Iterator[Brokerage]:
 
 
 @pytest.fixture(scope="session")
-def shell(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
+def run_code(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
     """Provide a function that runs code as in `manage.py shell`, and returns what it printed.
 
     One process runs all of it, because a start of Django takes seconds.
     """
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", RUN_CODE]
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", LOOP]
     with subprocess.Popen(
         command, cwd=PROJECT, env=brokerage.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -99,11 +99,11 @@ def shell(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def account(brokerage: Brokerage, shell: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
+def account(brokerage: Brokerage, run_code: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
     """Provide a function that opens an account with cash, and returns its token and key pair."""
 
     def account(email: str, cash: int = 100_000) -> dict[str, Any]:
-        created = json.loads(shell(CREATE_CUSTOMER.format(email=email, password=PASSWORD, cash=cash)))
+        created = json.loads(run_code(CREATE_CUSTOMER.format(email=email, password=PASSWORD, cash=cash)))
         body = {"email": email, "password": PASSWORD, "name": "story"}
         return created | call(f"{brokerage.url}/api/v1/tokens", body)
 
@@ -111,12 +111,12 @@ def account(brokerage: Brokerage, shell: Callable[[str], str]) -> Callable[..., 
 
 
 @pytest.fixture
-def people(shell: Callable[[str], str], request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
+def people(run_code: Callable[[str], str], request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
     """Provide a function that opens this many accounts with 10,000 USD each."""
 
     def people(count: int) -> list[Person]:
         name = re.sub(r"\W|_", "-", request.node.name).strip("-")[-50:]
-        lines = shell(OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)).splitlines()
+        lines = run_code(OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)).splitlines()
         accounts = [json.loads(line) for line in lines if line.startswith("[")]
         return [Person(customer_id, token, CASH) for customer_id, token in accounts]
 
@@ -125,7 +125,11 @@ def people(shell: Callable[[str], str], request: pytest.FixtureRequest) -> Calla
 
 @pytest.fixture
 def faults(brokerage: Brokerage) -> Iterator[Callable[..., None]]:
-    """Provide a function that sets exactly these faults of the exchange; remove all at the end."""
+    """Provide a function that sets exactly these faults of the exchange; remove all at the end.
+
+    An earlier story may have failed while its processes were starting again, so wait for them.
+    """
+    brokerage.wait_ready()
 
     def faults(**values: Any) -> None:
         urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")

@@ -19,7 +19,7 @@ STEP = re.compile(
     r"^```sh\n(?P<command>.*?)^```\n(?:\n```(?:json|console)\n(?P<shown>.*?)^```)?", re.MULTILINE | re.DOTALL
 )
 STEPS = [(step["command"], step["shown"]) for step in STEP.finditer(PAGE.read_text())]
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 # Values of these kinds differ on each run.
 KINDS = {
     "id": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
