@@ -30,7 +30,7 @@ from cluster.watch import Watch
 from local import postgresql
 from local.ready import ready_text
 
-READY_SECONDS_MAX = 170.0
+READY_SECONDS_MAX = 600.0
 DEFAULT_PORT = 8000
 
 

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
-READY_SECONDS_MAX = 300.0
+READY_SECONDS_MAX = 660.0
 FAILOVER_SECONDS_MAX = 60.0  # Patroni takes at least 20 s; the rest allows for a busy machine
 
 
