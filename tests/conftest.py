@@ -30,7 +30,7 @@ from accounts import tokens
 from accounts.funding import withdraw
 from accounts.models import Customer
 from exchange import exchange_time, gateway, price_history, prices
-from tests import emptying, people, template
+from tests import copies, emptying, people, template
 from tests.guarantees import allow_truncate
 from tests.lasting import forget
 from trades import lane
@@ -99,6 +99,7 @@ def django_db_setup(
         connection.settings_dict["OPTIONS"] = template.LONG_TIMEOUTS
         template.make_database()
         allow_truncate()
+        copies.record(django_db_blocker, people.alice, people.bob)
         connection.settings_dict["OPTIONS"] = template.OPTIONS
         connection.close()
     yield
@@ -187,13 +188,13 @@ def broke(alice: Customer) -> Customer:
 @pytest.fixture
 def alice(db: None) -> Customer:
     """Create Alice, with 1,000 USD and 10 AAPL."""
-    return people.alice()
+    return copies.copy_of(people.alice)
 
 
 @pytest.fixture
 def bob(db: None) -> Customer:
     """Create Bob, with 500 USD."""
-    return people.bob()
+    return copies.copy_of(people.bob)
 
 
 @pytest.fixture
