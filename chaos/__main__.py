@@ -86,20 +86,18 @@ def main() -> int:
 def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
     """Run the suite once and return the result."""
     rng = random.Random(f"{seed} cash")
-    rate = float(os.environ.get("CHAOS_RATE") or RATE)
     evidence = checker.Evidence()
     log = Record(folder / "record")
     with Site(folder) as site:
         cash = [Decimal(rng.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
         evidence.accounts = open_accounts(site.brokerage, cash)
         (folder / "record" / "accounts.json").write_text(json.dumps(evidence.accounts))
-        pace = float(os.environ.get("CHAOS_PACE") or site.brokerage.pace())
-        say(f"CHAOS_SEED={seed} CHAOS_PACE={pace} CHAOS_SECONDS={seconds:.0f} make chaos repeats this run")
+        pace = _pace(site, seed, seconds)
         memory = Memory(site)
         receiver = WebhookReceiver(LOOPBACK, ports.choose(avoid=site.links.values()))
         subscribe(site.brokerage.url, evidence.accounts[:FOLLOWERS], receiver)
         injector = Injector(site, log, Staff(site.brokerage, site.url_of("customers-web")), receiver)
-        crowd = Crowd(site.url_of("customers-web"), evidence.accounts, log, seed, rate / pace)
+        crowd = Crowd(site.url_of("customers-web"), evidence.accounts, log, seed, _rate() / pace)
         began = time.monotonic()
         crowd.start()
         streams = [
@@ -135,6 +133,17 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         "tracebacks": output.count("Traceback (most recent call last)"),
         "webhooksDelivered": len(receiver.ids),
     }
+
+
+def _pace(site: Site, seed: int, seconds: float) -> float:
+    """Return how slow the machine is, and print how to repeat this run."""
+    pace = float(os.environ.get("CHAOS_PACE") or site.brokerage.pace())
+    say(f"CHAOS_SEED={seed} CHAOS_PACE={pace} CHAOS_SECONDS={seconds:.0f} make chaos repeats this run")
+    return pace
+
+
+def _rate() -> float:
+    return float(os.environ.get("CHAOS_RATE") or RATE)
 
 
 def _report(evidence: checker.Evidence, violations: list[str], seed: int, seconds: float) -> dict[str, Any]:

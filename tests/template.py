@@ -3,6 +3,7 @@
 It is migrated again when a migration changes. Restoring takes a tenth of the time.
 """
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -25,14 +26,26 @@ IS_OURS = (POSTGRESQL_DIR / "postgres").exists()
 
 
 def make_database() -> None:
-    """Create the tests' database by restoring the dump or by migrating, and connect to it."""
-    dump = _dump_path() if IS_OURS else None
-    if dump and dump.exists():
-        _restore(dump)
+    """Create the tests' database by restoring the dump or by migrating, and connect to it.
+
+    Without a dump one worker migrates, and the others wait for what it dumps.
+    """
+    if not IS_OURS:
+        _migrate()
         return
+    dump = _dump_path()
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "database.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not dump.exists():
+            _migrate()
+            _save(dump)
+            return
+    _restore(dump)
+
+
+def _migrate() -> None:
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    if dump:
-        _save(dump)
 
 
 def _dump_path() -> Path:
@@ -52,7 +65,6 @@ def _restore(dump: Path) -> None:
 
 def _save(dump: Path) -> None:
     """Dump the database that has just been migrated, and delete older dumps."""
-    CACHE.mkdir(exist_ok=True)
     for old in CACHE.glob("*.dump"):
         old.unlink(missing_ok=True)
     new = dump.with_suffix(f".{os.getpid()}")
