@@ -1,7 +1,8 @@
 """Edge-case numbers, dates and text in every parameter of every back-office address.
 
 Whatever the address, the response is a page, a redirect, a 404 or a 403, and never a server error. Each place gets an
-eighth of the values, a different eighth in each, and all code that reads a value gets every value.
+eighth of the values, a different eighth in each. All code that reads a value of a list, and a field of each name, gets
+every value.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -88,12 +89,16 @@ PLACES = {code: [(address, name) for address, name, by in PARAMETERS if by == co
 LISTS = sorted({address for address, *_ in PARAMETERS})
 ENDS = ("", "change/", "history/", "delete/")
 ACTION_NAMES = list(ACTIONS)
-in_two_parts = pytest.mark.parametrize("part", ["an eighth", pytest.param("the rest", marks=pytest.mark.big)])
+FIELDS = {
+    field: [name for name in ACTION_NAMES if field in ACTIONS[name].form.base_fields]
+    for action in ACTIONS.values()
+    for field in action.form.base_fields
+}
 
 
-def part_of(values: Sequence[str], part: str, place: int) -> list[str]:
-    """Return the values for the n-th place: an eighth of them, or all others."""
-    return [value for n, value in enumerate(values) if ((n + place) % 8 == 0) == (part == "an eighth")]
+def an_eighth(values: Sequence[str], place: int) -> list[str]:
+    """Return the values for the n-th place: every eighth."""
+    return [value for n, value in enumerate(values) if (n + place) % 8 == 0]
 
 
 def check_parameter(owner: Client, address: str, name: str, value: str) -> None:
@@ -107,7 +112,7 @@ def check_parameter(owner: Client, address: str, name: str, value: str) -> None:
 @pytest.mark.parametrize("place", range(len(PARAMETERS)), ids=[" ".join(parameter[:2]) for parameter in PARAMETERS])
 def test_every_list_parameter_accepts_odd_values(owner: Client, alice: Customer, place: int) -> None:
     address, name, _ = PARAMETERS[place]
-    for value in part_of([*VALUES, *DAYS] if name == "day" else VALUES, "an eighth", place):
+    for value in an_eighth([*VALUES, *DAYS] if name == "day" else VALUES, place):
         check_parameter(owner, address, name, value)
 
 
@@ -165,24 +170,42 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
     return f"{row.pk}/"
 
 
-@in_two_parts
-@pytest.mark.parametrize("name", ACTION_NAMES)
-def test_every_action_field_accepts_any_value(
-    owner: Client, alice: Customer, name: str, exchange: StandInExchange, part: str
-) -> None:
+def check_field(owner: Client, alice: Customer, name: str, field: str, value: str) -> None:
+    """Do an action with this value in one field."""
+    valid = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
+    form = valid | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
+    target = key_of_target(ACTIONS[name].target, alice)
+    response = owner.post(f"/admin/do/{name}/{target}", form)
+    assert response.status_code in {302, 422}, (name, field, value)
+
+
+@pytest.fixture
+def _subjects(alice: Customer, exchange: StandInExchange) -> None:
+    """Provide what actions are about: a stock and an exception."""
     StockFactory.create()
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    valid = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
+
+
+@pytest.mark.usefixtures("_subjects")
+@pytest.mark.parametrize("name", ACTION_NAMES)
+def test_every_action_field_accepts_odd_values(owner: Client, alice: Customer, name: str) -> None:
     place = ACTION_NAMES.index(name)
     for position, field in enumerate(ACTIONS[name].form.base_fields):
-        for value in part_of(VALUES, part, place + position):
-            form = valid | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
-            target = key_of_target(ACTIONS[name].target, alice)
-            response = owner.post(f"/admin/do/{name}/{target}", form)
-            assert response.status_code in {302, 422}, (name, field, value)
-    for value in part_of(VALUES, part, place):
+        for value in an_eighth(VALUES, place + position):
+            check_field(owner, alice, name, field, value)
+    for value in an_eighth(VALUES, place):
         key = value.replace("/", "_").replace("\ud800", "_") or "-"
         assert owner.get(f"/admin/do/{name}/{key}/").status_code in {200, 404}, (name, value)
+
+
+@pytest.mark.big
+@pytest.mark.usefixtures("_subjects")
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_of_each_name_accepts_any_value(owner: Client, alice: Customer, field: str) -> None:
+    """The actions that have a field of this name share the values."""
+    names = FIELDS[field]
+    for n, value in enumerate(VALUES):
+        check_field(owner, alice, names[n % len(names)], field, value)
 
 
 @pytest.mark.parametrize("price", ["999999999999999.9999", "1e14", "0.00001", "99999999999999999999"])
