@@ -37,7 +37,7 @@ from tests.stories.crowd import (
 
 pytestmark = pytest.mark.story
 
-CUSTOMERS = int(os.environ.get("STORY_CUSTOMERS", "200"))
+CUSTOMERS = int(os.environ.get("STORY_CUSTOMERS", "120"))
 TRADES_EACH = int(os.environ.get("STORY_TRADES_EACH", "10"))
 KILL_SECONDS = float(os.environ.get("STORY_KILL_SECONDS", "20"))
 DOWN_SECONDS = float(os.environ.get("STORY_DOWN_SECONDS", "40"))
