@@ -23,7 +23,7 @@ from tests.model.rules import AgainstTheModel
 from trades import fees, turn
 from trades.models import Status, Trade
 
-EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES") or 60), 50
+EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES") or 40), 50
 
 
 @pytest.fixture
