@@ -2,15 +2,19 @@
 
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from local.harness import Brokerage
+from tests.stories.crowd import FINAL
 
 pytestmark = pytest.mark.story
 
@@ -20,6 +24,7 @@ STEP = re.compile(
 )
 STEPS = [(step["command"], step["shown"]) for step in STEP.finditer(PAGE.read_text())]
 PATIENCE_SECONDS = 120.0
+FILLED_SECONDS_MAX = 10.0  # goal 2
 # Values of these kinds differ on each run.
 KINDS = {
     "id": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -85,7 +90,7 @@ def wait_until_prices_are_known(brokerage: Brokerage) -> None:
 
 
 def test_the_tutorial_works_as_written(brokerage: Brokerage, faults: Callable[..., None], shell: Shell) -> None:
-    """The demo customer belongs to this test: no other story trades for them. `faults` removes those that it sets."""
+    """The demo customer has not traded before: no earlier story trades for them. `faults` removes what it sets."""
     addresses = {
         "http://127.0.0.1:8000": brokerage.url,
         "http://127.0.0.1:8100": brokerage.exchange_url,
@@ -107,6 +112,28 @@ def test_the_tutorial_works_as_written(brokerage: Brokerage, faults: Callable[..
         assert is_alike(parse(shown.strip()), parse(response)), f"{command}\n{response}"
         compared += 1
     assert compared >= 12
+
+
+def test_the_printed_curl_command_places_a_trade_that_is_filled(
+    brokerage: Brokerage, report_figures: Callable[..., None]
+) -> None:
+    """It runs after the tutorial, in which the demo customer has not traded before."""
+    command = next(line for line in brokerage.output().splitlines() if line.strip().startswith("curl "))
+    arguments = shlex.split(command)
+    url = next(word for word in arguments if word.startswith("http"))
+    headers = dict(re.split(": *", arguments[n + 1], maxsplit=1) for n, word in enumerate(arguments) if word == "-H")
+    started_at = time.monotonic()
+    response = urllib3.request("POST", url, body=arguments[arguments.index("-d") + 1], headers=headers)
+    placing = time.monotonic() - started_at
+    assert response.status == 201
+    trade = response.json()
+    assert (trade["status"], trade["reason"], trade["price"], trade["settledAt"]) == ("PLACED", None, None, None)
+    while trade["status"] not in FINAL and time.monotonic() - started_at < FILLED_SECONDS_MAX:
+        trade = urllib3.request("GET", f"{url}/{trade['tradeId']}", headers=headers).json()
+    seconds = time.monotonic() - started_at
+    assert (trade["status"], trade["reasonCode"]) == ("FILLED", None)
+    assert Decimal(trade["amount"]) == Decimal(trade["price"]) * 3
+    report_figures("one trade", **{"response after": f"{placing:.3f} s", "FILLED after": f"{seconds:.3f} s"})
 
 
 def test_the_comparison_can_fail() -> None:
