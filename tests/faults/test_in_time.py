@@ -157,25 +157,36 @@ def doors(instant_exchange: StandInExchange, alice: Customer, static_files: None
     doors.close()
 
 
+def ask(doors: Doors, door: str, fault: Any) -> tuple[Any, float]:
+    """Inflict a fault, and go to a door; return the response and the seconds until it."""
+    doors.place()
+    with fault() as inflict:
+        doors.connect()
+        forget()
+        hosts.forget()
+        inflict()
+        started_at = time.monotonic()
+        response = doors.call(door)
+        return response, time.monotonic() - started_at
+
+
+def is_late(response: Any, seconds: float) -> bool:
+    return seconds > (REFUSAL_SECONDS_MAX if response.status_code == 503 else SECONDS_MAX)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_every_door_answers_in_time_whatever_is_away(fault: Any, doors: Doors) -> None:
     """One test for all doors, because preparing them takes longer than most of them."""
     wrong = {}
     for door in FAULTS[fault]:
-        doors.place()
-        with fault() as inflict:
-            doors.connect()
-            forget()
-            hosts.forget()
-            inflict()
-            started_at = time.monotonic()
-            response = doors.call(door)
-            seconds = time.monotonic() - started_at
+        response, seconds = ask(doors, door, fault)
+        if is_late(response, seconds):  # once may be the machine's fault
+            response, seconds = ask(doors, door, fault)
         if response.status_code == 503:
             is_right = door in REFUSE.get(fault, set(DOORS) - {"/healthz"}) | MAY_REFUSE.get(fault, set())
             is_right &= int(response.headers["Retry-After"]) > 0
         else:
             is_right = response.status_code < 500 and door not in REFUSE.get(fault, set(DOORS) - {"/healthz"})
-        if not is_right or seconds > (REFUSAL_SECONDS_MAX if response.status_code == 503 else SECONDS_MAX):
+        if not is_right or is_late(response, seconds):
             wrong[door] = response.status_code, round(seconds, 1), response.content[:500]
     assert not wrong
