@@ -38,16 +38,18 @@ class Link:
         self._ends: list[socket.socket] = []
         if target:
             self._is_open.set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut(self) -> None:
         self._is_open.clear()
 
     def close(self) -> None:
-        for end in (self._server, *self._ends):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+        """End all connections, including one that is being accepted."""
+        _close(self._server)
+        self._accepting.join(10)
+        for end in self._ends:
+            _close(end)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -65,6 +67,12 @@ class Link:
             while data := source.recv(65536):
                 if self._is_open.is_set():
                     target.sendall(data)
+
+
+def _close(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 @contextmanager
