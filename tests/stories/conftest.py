@@ -73,29 +73,45 @@ def brokerage() -> Iterator[Brokerage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class Shell:
+    """A `manage.py shell` that stays open, because a start of Django takes seconds."""
+
+    def __init__(self, brokerage: Brokerage) -> None:
+        self._brokerage = brokerage
+        self._process: subprocess.Popen[str] | None = None
+        self._started_for: object = None
+
+    def run(self, code: str) -> str:
+        """Run code, and return what it printed. A brokerage that was started again gets a new shell."""
+        if self._process is None or self._started_for is not self._brokerage.process:
+            self.close()
+            self._started_for = self._brokerage.process
+            self._process = subprocess.Popen(
+                [sys.executable, "manage.py", "shell", "--no-imports", "-c", LOOP],
+                cwd=PROJECT, env=self._brokerage.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        printed, error = json.loads(self._process.stdout.readline())
+        assert error is None, error
+        return str(printed)
+
+    def close(self) -> None:
+        """End the shell. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
 @pytest.fixture(scope="session")
 def run_code(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
-    """Provide a function that runs code as in `manage.py shell`, and returns what it printed.
-
-    One process runs all of it, because a start of Django takes seconds.
-    """
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", LOOP]
-    with subprocess.Popen(
-        command, cwd=PROJECT, env=brokerage.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        stdin, stdout = process.stdin, process.stdout
-
-        def run(code: str) -> str:
-            stdin.write(json.dumps(code) + "\n")
-            stdin.flush()
-            printed, error = json.loads(stdout.readline())
-            assert error is None, error
-            return str(printed)
-
-        yield run
-        stdin.close()
+    """Provide a function that runs code as in `manage.py shell`, and returns what it printed."""
+    shell = Shell(brokerage)
+    yield shell.run
+    shell.close()
 
 
 @pytest.fixture
