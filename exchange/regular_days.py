@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
@@ -23,16 +23,11 @@ DAYS = Path(__file__).with_name("regular_days.txt")
 def closed_and_half_days(year: int) -> tuple[frozenset[date], frozenset[date]]:
     """Return the closed weekdays and the half days of a year, FIRST_DAY to LAST_DAY."""
     days: dict[str, set[date]] = {"closed": set(), "half": set()}
-    for line in _lines():
+    for line in DAYS.read_text().splitlines():
         if line.startswith(str(year)):
             day, kind = line.split()
             days[kind].add(date.fromisoformat(day))
     return frozenset(days["closed"]), frozenset(days["half"])
-
-
-@cache
-def _lines() -> list[str]:
-    return DAYS.read_text().splitlines()
 
 
 @lru_cache(maxsize=64)
