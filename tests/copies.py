@@ -77,7 +77,7 @@ class Write(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What making a customer wrote, when, and in which transaction."""
+    """The rows written while a customer was made, and the times, the day and the transaction to replace in them."""
 
     customer: str
     writes: list[Write]
