@@ -40,7 +40,8 @@ PROCESS_NAME = environment.text("PROCESS_NAME", os.environ.get("HONCHO_PROCESS_N
 DEBUG = environment.switch("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "it takes 50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-_HOST = host_of(env("BIND", default=""))  # of `web` and `stream` without a load balancer
+BIND = env("BIND", default="") or "127.0.0.1"
+_HOST = host_of(BIND)  # of `web` and `stream` without a load balancer
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=list(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", _HOST])))
 CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 # What web/, which imports no app, needs from the apps.
@@ -135,6 +136,8 @@ PROBE_MIDDLEWARE = [
     "web.headers.DefaultHeaders",
 ]
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
+# The port of `web` that has only these paths, and answers while all threads for requests are busy. 0: none.
+HEALTH_PORT = environment.number("HEALTH_PORT", 0, minimum=0, maximum=65_535)
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
 # Each object has one URL: /api/v1/trades/ is not /api/v1/trades, because a redirected POST loses its body.

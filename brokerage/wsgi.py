@@ -22,6 +22,7 @@ from django.utils.formats import get_format
 from django.utils.http import parse_header_parameters
 from django.utils.module_loading import import_string
 
+from brokerage.health_port import HealthServer
 from brokerage.http_metrics import share_between_workers
 from local.environment import NotRunning
 from local.launcher import MARK, die_with_parent
@@ -120,6 +121,14 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
             answer.close()
 
 
+def health(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    """Answer a request at HEALTH_PORT, which has only the paths of health checks and metrics."""
+    if environ["PATH_INFO"] in settings.PROBE_PATHS:
+        return probes(environ, start_response)
+    start_response("404 Not Found", [("Content-Length", "0")])
+    return []
+
+
 def _door_of(path: str) -> Door:
     if path.startswith(settings.PROGRAM_PATHS):
         return programs
@@ -130,3 +139,10 @@ def _read_chunks(environ: dict[str, Any]) -> None:
     """Read a chunked body and set its length, by which Django reads it. A body that is too long stays too long."""
     body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
     environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+
+
+if settings.HEALTH_PORT:
+    try:
+        HealthServer(settings.BIND, settings.HEALTH_PORT, health).start()
+    except OSError as error:
+        sys.exit(f"error: HEALTH_PORT is {settings.HEALTH_PORT}, but this process can't listen there: {error.strerror}")

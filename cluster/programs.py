@@ -17,7 +17,7 @@ from local.valkey import binary
 
 DATABASE_USER = "brokerage-postgres"
 """PostgreSQL refuses to run as root. `make run` uses the same system user."""
-PORT, STREAM_PORT, EXCHANGE_PORT = 8000, 8200, 8100
+PORT, STREAM_PORT, EXCHANGE_PORT, HEALTH_PORT = 8000, 8200, 8100, 8300
 PROCESSES = {"web": "web", "stream": "stream", "lane": "lanes", "sweep": "sweep"}
 """Kind of node -> process type in the Procfile."""
 
@@ -117,6 +117,7 @@ class Programs:
             "BIND": "0.0.0.0",  # noqa: S104  # nosec B104 — inside the node's namespace
             "PORT": str(PORT),
             "STREAM_PORT": str(STREAM_PORT),
+            "HEALTH_PORT": str(HEALTH_PORT),
             "DATABASE_URL": self.database_url,
             "BROKER_URL": self.broker_url,
             "CACHE_URL": "redis://cache:6379/0",
@@ -247,6 +248,7 @@ class Programs:
             "RUN_USER": "root",
             "RUN_GROUP": "root",
             **{f"WEB_{number}": f"{peer.address}:{PORT}" for number, peer in enumerate(of_kind("web"), 1)},
+            **{f"HEALTH_{number}": str(HEALTH_PORT) for number, _ in enumerate(of_kind("web"), 1)},
             **{f"STREAM_{number}": f"{peer.address}:{STREAM_PORT}" for number, peer in enumerate(of_kind("stream"), 1)},
         }
         command = [program("haproxy"), "-db", "-f", str(PROJECT / "deploy/haproxy.cfg")]

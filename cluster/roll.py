@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.nodes import Node, of_kind
-from cluster.programs import PORT, PROCESSES, STREAM_PORT
+from cluster.programs import HEALTH_PORT, PROCESSES, STREAM_PORT
 
 DRAIN_SECONDS_MAX = 15.0
 START_SECONDS_MAX = 60.0
@@ -89,7 +89,7 @@ class Roll:
 
 def serves(node: Node) -> bool:
     """Return whether a web or stream node is ready for requests."""
-    port, path = (PORT, "/readyz") if node.kind == "web" else (STREAM_PORT, "/healthz")
+    port, path = (HEALTH_PORT, "/readyz") if node.kind == "web" else (STREAM_PORT, "/healthz")
     connection = http.client.HTTPConnection(node.address, port, timeout=2)
     try:
         connection.request("GET", path, headers={"Host": node.name})

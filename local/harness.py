@@ -69,7 +69,9 @@ class Brokerage:
         self.is_prepared = is_prepared
         self.log = self.data_dir / "log" / "run.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = ports.choose(self.scale.get("web", 1))
+        webs = self.scale.get("web", 1)
+        self.port = ports.choose(2 * webs)
+        self.health_port = self.port + webs
         self.exchange_port = ports.choose(avoid=range(self.port, self.port + 100))
         self.stream_port = ports.choose(
             self.scale.get("stream", 1), [*range(self.port, self.port + 100), self.exchange_port]
@@ -78,6 +80,7 @@ class Brokerage:
             **{name: value for name, value in os.environ.items() if name not in OWN_VARIABLES},
             "DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
+            "HEALTH_PORT": str(self.health_port),
             "EXCHANGE_PORT": str(self.exchange_port),
             "STREAM_PORT": str(self.stream_port),
             "SCALE": ",".join(f"{kind}={count}" for kind, count in self.scale.items()),

@@ -14,6 +14,8 @@ from local.ports import host_of
 PROJECT = Path(__file__).resolve().parents[1]
 PORT_OF = {"web": "PORT", "stream": "STREAM_PORT", "exchange": "EXCHANGE_PORT"}
 """The variable that tells each process type its port. The second process of a type listens on the next port."""
+HEALTH_PORT = "HEALTH_PORT"
+"""The variable that tells a `web` a second port, for health checks alone."""
 DEFAULT_PORTS = {"PORT": 8000, "EXCHANGE_PORT": 8100, "STREAM_PORT": 8200}
 
 
@@ -26,15 +28,23 @@ class Process:
     command: str
     port: int | None
     """Its port, if this type listens on one."""
+    health_port: int | None = None
+    """The port of a `web` for health checks, if HEALTH_PORT is set."""
 
     @property
     def name(self) -> str:
         return f"{self.type}.{self.number}"
 
     @property
+    def ports(self) -> dict[str, int]:
+        """The ports that it listens on, by the variable that tells it each."""
+        all_ports = {PORT_OF.get(self.type, ""): self.port, HEALTH_PORT: self.health_port}
+        return {variable: port for variable, port in all_ports.items() if port is not None}
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables that it gets in addition to the brokerage's environment."""
-        listens = {} if self.port is None else {PORT_OF[self.type]: str(self.port)}
+        listens = {variable: str(port) for variable, port in self.ports.items()}
         return {"PROCESS_NAME": self.name, "PYTHONUNBUFFERED": "1", **listens}
 
 
@@ -62,25 +72,23 @@ class Plan:
         """Check that every port is free and used once. Raises UserError otherwise."""
         process_by_port: dict[int, str] = {}
         for process in self.processes:
-            if process.port is None:
-                continue
-            variable = PORT_OF[process.type]
-            if other := process_by_port.get(process.port):
-                raise UserError(
-                    f"{process.name} and {other} would both listen on {process.port}: set another {variable}."
-                )
-            process_by_port[process.port] = process.name
-            if not ports.is_free_soon(process.port):
-                raise UserError(
-                    f"Port {process.port} (for {process.name}) is in use by another program: stop it, or set "
-                    f"{variable} to another port."
-                )
+            for variable, port in process.ports.items():
+                if other := process_by_port.get(port):
+                    raise UserError(f"{process.name} and {other} would both listen on {port}: set another {variable}.")
+                process_by_port[port] = process.name
+                if not ports.is_free_soon(port):
+                    raise UserError(
+                        f"Port {port} (for {process.name}) is in use by another program: stop it, or set "
+                        f"{variable} to another port."
+                    )
 
 
 def read(environment: Mapping[str, str], project: Path) -> Plan:
     """Return the plan that these variables describe. Raises UserError for an invalid value."""
     procfile = Path(environment.get("PROCFILE") or project / "Procfile").resolve()
     numbers = {name: _number(environment, name, default, 65_535) for name, default in DEFAULT_PORTS.items()}
+    has_health_port = environment.get(HEALTH_PORT, "0") not in {"", "0"}
+    health_port = _number(environment, HEALTH_PORT, 0, 65_535) if has_health_port else None
     exchange_url = environment.get("EXCHANGE_URL") or None
     scale = _scale(environment.get("SCALE", ""))
     commands = read_procfile(procfile)
@@ -92,7 +100,8 @@ def read(environment: Mapping[str, str], project: Path) -> Plan:
     for kind, command in commands.items():
         for number in range(1, (1 if kind == "exchange" else scale.get(kind, 1)) + 1):
             port = numbers[PORT_OF[kind]] + number - 1 if kind in PORT_OF else None
-            processes.append(Process(kind, number, command, port))
+            second = health_port + number - 1 if health_port and kind == "web" else None
+            processes.append(Process(kind, number, command, port, second))
     return Plan(
         root=procfile.parent,
         data_dir=Path(environment.get("DATA_DIR") or project / "var").resolve(),

@@ -34,12 +34,17 @@ class Balancer:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
-    def start(self, web: list[str], stream: str) -> None:
-        """Start HAProxy in front of these processes, and wait until its health checks find each `web` up."""
+    def start(self, web: list[str], health_port: int, stream: str) -> None:
+        """Start HAProxy in front of these processes, and wait until its health checks find each `web` up.
+
+        `health_port`: the first `web`'s port for health checks; the second one's is the next.
+        """
         addresses = {
             "LISTEN": f"{LOOPBACK}:{self.port}",
             "WEB_1": web[0],
             "WEB_2": web[1],
+            "HEALTH_1": str(health_port),
+            "HEALTH_2": str(health_port + 1),
             "STREAM_1": stream,
             "INSIDE": LOOPBACK,
             "EXCHANGE": LOOPBACK,

@@ -59,7 +59,7 @@ def balancer(brokerage: Brokerage, site: tuple[Brokerage, int], request: pytest.
     balancer = Balancer(brokerage.data_dir.parent, port, **getattr(request.module, "BALANCER", {}))
     try:
         web = [address.removeprefix("http://") for address in brokerage.web_urls]
-        balancer.start(web, f"{LOOPBACK}:{brokerage.stream_port}")
+        balancer.start(web, brokerage.health_port, f"{LOOPBACK}:{brokerage.stream_port}")
         yield balancer
     finally:
         balancer.stop()

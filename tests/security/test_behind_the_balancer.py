@@ -356,6 +356,8 @@ def test_without_the_balancer_slow_bodies_would_block_a_web_process(brokerage: B
     time.sleep(1)
     with pytest.raises(urllib3.exceptions.TimeoutError):
         urllib3.request("GET", f"{brokerage.url}/healthz", timeout=3, retries=False)
+    check = f"http://{LOOPBACK}:{brokerage.health_port}/readyz"
+    assert urllib3.request("GET", check, timeout=3, retries=False).status == 200, "health checks don't wait"
     for slow in crowd:
         slow.stop = True
     for slow in crowd:

@@ -92,9 +92,8 @@ def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
         brokerage = stack.enter_context(Brokerage(folder / "var", {"web": 2, "lanes": 2}, settings))
         balancer = Balancer(folder, port)
         stack.callback(balancer.stop)
-        balancer.start(
-            [url.removeprefix("http://") for url in brokerage.web_urls], f"{LOOPBACK}:{brokerage.stream_port}"
-        )
+        web = [url.removeprefix("http://") for url in brokerage.web_urls]
+        balancer.start(web, brokerage.health_port, f"{LOOPBACK}:{brokerage.stream_port}")
         yield balancer, brokerage
 
 
