@@ -66,7 +66,8 @@ format: $(TOOLS)  ## format the code and the templates
 	$(BIN)/ruff format .
 	$(BIN)/djhtml --tabwidth 2 templates */templates
 
-schema: $(TOOLS)  ## write docs/openapi.yaml from the code
+schema: $(TOOLS)  ## write docs/openapi.yaml and brokerage/database/schema.sql from the code
+	@$(BIN)/python -m local.write_schema
 	@DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= \
 		$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 

@@ -1,4 +1,4 @@
-"""Migrations match the models, and each can be reversed."""
+"""Migrations match the models and schema.sql, and each can be reversed."""
 
 import os
 import subprocess
@@ -6,63 +6,61 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
 from django.core.management import call_command
-from psycopg import sql
+
+from local import write_schema
+from tests.local.databases import database
 
 pytestmark = pytest.mark.process
 
 PROJECT = Path(__file__).resolve().parent.parent
 # An app precedes those on which it depends.
 APPS = ("office", "webhooks", "trades", "exchange", "alpaca_api", "accounts")
+OURS = [f"{app}\\_%" for app in APPS]
 
 
 @pytest.fixture
 def empty_database() -> Iterator[str]:
     """Create an empty database on the tests' server; return its URL."""
-    server = os.environ["DATABASE_URL"]
-    name = f"migrations_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            yield urlsplit(server)._replace(path=f"/{name}").geturl()
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with database("migrations") as url:
+        yield url
 
 
-def migrate(database: str, *arguments: str) -> None:
+def migrate(url: str, *arguments: str) -> None:
     completed = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0", *arguments],
         cwd=PROJECT,
-        env=os.environ | {"DATABASE_URL": database},
+        env=os.environ | {"DATABASE_URL": url},
         capture_output=True,
         text=True,
     )
     assert completed.returncode == 0, completed.stderr
 
 
-def schema(database: str) -> list[tuple[str, str, str]]:
-    """Return every column, constraint, index and trigger of our apps' tables, as the database defines them.
-
-    A trigger names its function, whose name contains a hash of its code.
-    """
-    with psycopg.connect(database) as connection:
-        return connection.execute(SCHEMA, [[f"{app}_%" for app in APPS]]).fetchall()
+def tables_of_our_apps(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE ANY (%s)", [OURS]).fetchall()
+    return {name for (name,) in rows}
 
 
-def test_every_migration_can_be_reversed_and_applied_again(empty_database: str) -> None:
+def test_every_migration_can_be_reversed_and_makes_what_a_new_database_has(empty_database: str) -> None:
     migrate(empty_database)
-    before = schema(empty_database)
-    assert {kind for kind, _, _ in before} == {"column", "constraint", "index", "trigger"}
+    before, names = write_schema.tables(empty_database), write_schema.migrations(empty_database)
+    assert names in write_schema.FILE.read_text(), "not every migration is in schema.sql: run make schema"
     for app in APPS:
         migrate(empty_database, app, "zero")
-    assert schema(empty_database) == []
+    assert tables_of_our_apps(empty_database) == set()
     migrate(empty_database)
-    assert schema(empty_database) == before
+    made = write_schema.tables(empty_database)
+    # PostgreSQL writes some conditions differently once they have been read from a dump, as those of schema.sql were.
+    with database("tables") as another, psycopg.connect(another) as connection:
+        connection.execute("SET check_function_bodies = false")
+        connection.execute(made.encode())
+        connection.commit()
+        assert write_schema.tables(another) == before, "schema.sql differs from the migrations: run make schema"
 
 
 def test_migrating_keeps_both_kinds_of_watchlists(empty_database: str) -> None:
@@ -82,7 +80,7 @@ def test_migrating_keeps_both_kinds_of_watchlists(empty_database: str) -> None:
             " (gen_random_uuid(), %s, 'Primary Watchlist', '[]')",
             [customer, customer],
         )
-    migrate(empty_database)
+    migrate(empty_database, "alpaca_api", "0002")
     with psycopg.connect(empty_database) as connection:
         watchlists = connection.execute(
             "SELECT name, tickers, is_default FROM accounts_watchlist ORDER BY is_default DESC, name"
@@ -124,25 +122,3 @@ def test_migrating_recomputes_costs_from_postings(empty_database: str) -> None:
 
 def test_the_migrations_match_the_models(db: None) -> None:
     call_command("makemigrations", check_changes=True, dry_run=True)
-
-
-SCHEMA = """
-    WITH ours AS (
-        SELECT oid, oid::regclass::text AS name FROM pg_class
-        WHERE relkind = 'r' AND relname LIKE ANY (%s) AND relnamespace = 'public'::regnamespace
-    )
-    SELECT 'column' AS kind, ours.name || '.' || column_name AS name,
-           concat_ws(' ', data_type, character_maximum_length, numeric_precision, numeric_scale, is_nullable,
-                     column_default, is_identity) AS definition
-    FROM ours JOIN information_schema.columns ON table_schema = 'public' AND table_name = ours.name
-    UNION ALL
-    SELECT 'constraint', ours.name || '.' || conname, pg_get_constraintdef(pg_constraint.oid)
-    FROM ours JOIN pg_constraint ON conrelid = ours.oid
-    UNION ALL
-    SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid)
-    FROM ours JOIN pg_index ON indrelid = ours.oid
-    UNION ALL
-    SELECT 'trigger', ours.name || '.' || tgname, pg_get_triggerdef(pg_trigger.oid)
-    FROM ours JOIN pg_trigger ON tgrelid = ours.oid AND NOT tgisinternal
-    ORDER BY 1, 2, 3
-"""

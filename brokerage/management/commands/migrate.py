@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
+from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.backends.signals import connection_created
 from psycopg.errors import LockNotAvailable
 
+from brokerage.database import schema
 from brokerage.database.limits import set_limits
 from brokerage.database.privileges import grant, protect
 
@@ -27,12 +29,21 @@ class Command(migrate.Command):
     help = migrate.Command.help + (
         " Signs in with MIGRATE_DATABASE_URL if it is set, and lets the role of DATABASE_URL use the tables."
         " Waits at most two seconds for a lock, and then tries again, for up to a minute."
+        " A new database gets its tables from brokerage/database/schema.sql."
     )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--one-by-one", action="store_true", help="Run every migration, in a new database too, which takes longer."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         with _as_owner(options["database"]) as role:
             for tries_left in reversed(range(TRIES)):
                 try:
+                    if self._makes_all_tables(options) and schema.is_new():
+                        schema.create()
                     super().handle(*args, **options)
                     if options["plan"] or options["check_unapplied"]:
                         return
@@ -46,6 +57,11 @@ class Command(migrate.Command):
                 self.stderr.write("A table is in use; trying again.")
                 time.sleep(PAUSE_SECONDS)
         set_limits()
+
+    def _makes_all_tables(self, options: dict[str, Any]) -> bool:
+        """Return whether the options ask for every migration, and to run them."""
+        others = ("app_label", "one_by_one", "plan", "check_unapplied", "fake", "prune")
+        return not any(options[name] for name in others)
 
 
 @contextmanager
