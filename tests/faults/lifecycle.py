@@ -15,6 +15,7 @@ from django.test import Client
 from standardwebhooks import Webhook
 
 from accounts import tokens
+from accounts.funding import deposit
 from accounts.models import Customer
 from chaos import checker
 from exchange import exchange_time, gateway
@@ -49,7 +50,8 @@ class Case:
         self.customer: Customer = CustomerFactory(email=f"case{number}@example.com")  # type: ignore[assignment]
         self.token = tokens.issue(self.customer, "test").token
         self.requests: list[dict[str, Any]] = []
-        self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")
+        opening, _ = deposit(self.customer.id, CASH)
+        self.account = {"customer": self.customer.id, "cash": f"{CASH}", "cause": str(opening.cause)}
 
     def post(self, path: str, body: dict[str, Any], key: str, expected: tuple[int, ...] = (200, 201)) -> dict[str, Any]:
         """POST with a key, as a client does, and record the request."""
@@ -216,7 +218,7 @@ def violations_of(cases: list[Case]) -> list[str]:
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     )
     cases = [member for case in cases for member in case.all_cases]
-    accounts = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
+    accounts = [case.account for case in cases]
     requests = [request for case in cases for request in case.requests]
     evidence = checker.Evidence(accounts=accounts, requests=requests, **checker.read_tables(url))
     trade_ids = {trade["id"] for trade in evidence.trades}

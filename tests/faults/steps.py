@@ -7,6 +7,7 @@ is a fork of the test's own process, so that a hundred kills take a second.
 from __future__ import annotations
 
 import enum
+import gc
 import os
 import re
 import signal
@@ -157,6 +158,8 @@ def run(work: Callable[[], Any], steps: Steps, while_hung: Callable[[], Any]) ->
 def _become(work: Callable[[], Any], steps: Steps) -> None:
     """Run the forked process; never returns."""
     code = 1
+    # A collection would touch, and so copy, all memory that is shared with the test's process.
+    gc.disable()
     try:
         # The connections of the test's process must not be used here.
         forget_broker()

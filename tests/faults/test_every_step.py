@@ -34,7 +34,7 @@ from trades.place import place_trade
 OPERATIONS = Path(__file__).with_name("operations.txt")
 KILLED = -9
 STEPS_MAX = 60
-OTHERS = 2  # further customers in the same batch
+OTHERS = 1  # further customer in the same batch
 # Whether a process refreshes its market data depends on how long ago it last did.
 REFRESHES = {"broker GET", "http GET /v1/clock", "sql SELECT exchange_closure", "sql SELECT trades_feerate"}
 
