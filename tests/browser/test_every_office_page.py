@@ -11,7 +11,7 @@ from office import cases, proofs
 from office.cases import Finding, Kind
 from office.models import Case
 from office.roles import Role
-from tests.browser.conftest import DESKTOP, PHONE, Browser
+from tests.browser.conftest import COLORS, DESKTOP, PHONE, WCAG, Browser
 from tests.browser.test_office import sign_in
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
@@ -98,7 +98,8 @@ def _check_page(browser: Browser, name: str, path: str) -> list[str]:
             "document.documentElement.classList.toggle('dark', arguments[0])", theme == "dark"
         )
         browser.screenshot(f"{name}-{theme}")
-        problems += [f"{name}, {theme}: {violation}" for violation in browser.violations()]
+        rules = WCAG if theme == "light" else COLORS
+        problems += [f"{name}, {theme}: {violation}" for violation in browser.violations(rules)]
         browser.resize(PHONE)
         browser.screenshot(f"{name}-phone-{theme}")
         if browser.is_too_wide():
