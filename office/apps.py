@@ -1,7 +1,5 @@
 """The back office as two Django apps: `office` itself, and Django's admin with our site."""
 
-from importlib import import_module
-
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
 
@@ -10,11 +8,6 @@ class Admin(SimpleAdminConfig):
     """Django's admin, with the back office as its site."""
 
     default_site = "office.site.Office"
-
-    def ready(self) -> None:
-        super().ready()
-        # Registers only our tables: models registered by other apps could be edited without the audit log.
-        import_module("office.tables")
 
 
 class OfficeConfig(AppConfig):

@@ -1,16 +1,15 @@
 """Columns shared by several lists."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
 from accounts.models import Customer
+from office.templatetags.office import when
 
 T = TypeVar("T")
 
@@ -23,18 +22,6 @@ def column(
         description=title, label=label, boolean=boolean or None
     )
     return marked
-
-
-def when(moment: datetime | None, precision: str = "seconds") -> str:
-    """Format a time in UTC, with the reader's local time next to it."""
-    if moment is None:
-        return ""
-    utc, local = moment.astimezone(UTC), timezone.localtime(moment)
-    text = utc.replace(tzinfo=None).isoformat(" ", precision)
-    if local.utcoffset() == utc.utcoffset():
-        return format_html('<span class="office-when">{}</span>', text)
-    here = f"{local:%H:%M %Z}" if local.date() == utc.date() else f"{local:%b %-d %H:%M %Z}"
-    return format_html('<span class="office-when">{} <small>{}</small></span>', text, here)
 
 
 def moment(field: str, title: str) -> Callable[[Any], str]:

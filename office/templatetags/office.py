@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from accounts.models import CASH
 from office.models import AuditEntry
 from office.sentences import sentence_of
-from office.tables.columns import when
 from trades.audit import rule_text
 from trades.explanation import age_in_words
 
@@ -23,6 +22,18 @@ AMOUNT = re.compile(r"-?\d{1,15}\.\d{4}", re.ASCII)  # as the audit log stores a
 def money(amount: Decimal) -> str:
     """Format an amount in USD with cents, or with four decimals if it isn't in whole cents."""
     return f"{amount:,.2f}" if amount == round(amount, 2) else f"{amount:,.4f}"
+
+
+def when(moment: datetime | None, precision: str = "seconds") -> str:
+    """Format a time in UTC, with the reader's local time next to it."""
+    if moment is None:
+        return ""
+    utc, local = moment.astimezone(UTC), timezone.localtime(moment)
+    text = utc.replace(tzinfo=None).isoformat(" ", precision)
+    if local.utcoffset() == utc.utcoffset():
+        return format_html('<span class="office-when">{}</span>', text)
+    here = f"{local:%H:%M %Z}" if local.date() == utc.date() else f"{local:%b %-d %H:%M %Z}"
+    return format_html('<span class="office-when">{} <small>{}</small></span>', text, here)
 
 
 @register.filter

@@ -226,7 +226,7 @@ def test_times_are_local_beside_utc(alice: Customer) -> None:
 
     from django.utils import timezone
 
-    from office.tables.columns import when
+    from office.templatetags.office import when
 
     moment = datetime(2026, 11, 26, 2, 30, 5, tzinfo=UTC)
     with timezone.override(ZoneInfo("America/New_York")):
