@@ -23,8 +23,6 @@ from benchmarks.settings import InvalidSetting, Settings
 from benchmarks.site import BooksDoNotHold, DiskFull, Site
 
 LANES = (1, 2, 4)
-FRACTIONS_OF_MAX = (0.5, 0.75, 0.9)
-"""Fractions of the maximum throughput, at which latency is also measured."""
 SHOWN = (
     *("bytes", "pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
     *("tradesPerSecond", "placing", "placingMeanwhile", "final", "cpuMs", "othersPercent", "notInstalled", "seconds"),
@@ -115,7 +113,7 @@ class Bench:
         if settings.wants("latency"):
             rates = [*settings.rates]
             if "settled" in run:
-                rates += [round(part * max_rate) for part in FRACTIONS_OF_MAX if part * max_rate > max(rates)]
+                rates += [round(part * max_rate) for part in settings.fractions if part * max_rate > max(rates)]
             run["latency"] = []
             for rate in rates:
                 row = stages.latencies(site, settings, rate, seed=number)

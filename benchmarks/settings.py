@@ -30,7 +30,9 @@ class Settings:
     only: tuple[str, ...] = ()
     """ONLY: stages, separated by commas. Empty: all except soak."""
     rates: tuple[float, ...] = (30, 100, 300)
-    """RATES: trades per second of the latency stages; fractions of the maximum throughput are added."""
+    """RATES: trades per second of the latency stages."""
+    fractions: tuple[float, ...] = (0.5, 0.75, 0.9)
+    """FRACTIONS of the maximum throughput, at which latency is measured too."""
     connections: int = 32
     """CONNECTIONS of the generator."""
     backlog: int = 256
@@ -77,7 +79,7 @@ class Settings:
             try:
                 if name == "only":
                     values[name] = tuple(part.strip() for part in text.split(","))
-                elif name == "rates":
+                elif name in {"rates", "fractions"}:
                     values[name] = tuple(float(part) for part in text.split(","))
                 else:
                     values[name] = type(default)(text)

@@ -33,10 +33,11 @@ def folder() -> Iterator[Path]:
 def test_every_stage_is_measured_and_the_audit_passes(folder: Path) -> None:
     options = {
         "RUNS": "1",
-        "SECONDS": "2",
+        "SECONDS": "1",
         "WARM_UP_SECONDS": "1",
         "CUSTOMERS": "200",
         "RATES": "20,40",
+        "FRACTIONS": "0.5",
         "ONLY": STAGES,
     }
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "BROKER_URL"}}
