@@ -29,8 +29,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from accounts import tokens
 from accounts.funding import withdraw
 from accounts.models import Customer
-from brokerage import urls as _urls  # noqa: F401 - tests of every table find them as `web` does
 from exchange import exchange_time, gateway, price_history, prices
+from office import tables as _tables  # noqa: F401 - tests of every table find them, before any URL is resolved
 from tests import copies, emptying, people, template
 from tests.guarantees import allow_truncate
 from tests.lasting import forget

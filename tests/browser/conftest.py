@@ -210,7 +210,7 @@ class Lanes(threading.Thread):
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        while not self.stopped.wait(0.02):
+        while not self.stopped.wait(0.1):
             for lane in range(settings.LANES):
                 if customer_ids := take_rung_customers(lane):
                     take_turn(customer_ids, "lanes.test")
