@@ -36,6 +36,7 @@ from cluster.control import ask
 from cluster.nodes import NODES, of_kind
 from cluster.rabbitmq import active_consumers
 from cluster.roll import Roll
+from cluster.up import READY_SECONDS_MAX
 from cluster.watch import Watch
 from local import ports
 from local.plan import PROJECT
@@ -45,7 +46,6 @@ FOLLOWERS = 30
 RATE = 130.0
 CALM_SECONDS = 3.0
 RECOVERY_SECONDS_MAX = 180.0  # it takes 90 s to notice that RabbitMQ hangs
-READY_SECONDS_MAX = 600.0
 WEBHOOK_SECONDS_MAX = 120.0
 SWITCHOVER_SECONDS_MAX = 60.0
 

@@ -53,7 +53,7 @@ def _migrate(cached: Path) -> bool:
     with tempfile.TemporaryDirectory(prefix="brokerage-migrated-") as scratch:
         with running_postgresql(Path(scratch)) as server:
             urls = {"DATABASE_URL": server.url, "MIGRATE_DATABASE_URL": server.owner_url}
-            is_done = _manage(scratch, urls, "migrate", "--noinput")
+            is_done = manage(scratch, urls, "migrate", "--noinput").returncode == 0
         return is_done and _keep(server.data, cached, MIGRATED)
 
 
@@ -61,17 +61,18 @@ def _collect(cached: Path) -> bool:
     """Cache a folder of static files."""
     with tempfile.TemporaryDirectory(prefix="brokerage-static-") as scratch:
         urls = {"DATABASE_URL": "postgres://none@127.0.0.1:1/none"}
-        is_done = _manage(scratch, urls, "collectstatic", "--noinput")
+        is_done = manage(scratch, urls, "collectstatic", "--noinput").returncode == 0
         return is_done and _keep(StaticFiles(Path(scratch), PROJECT).collected, cached, STATIC)
 
 
-def _manage(scratch: str, urls: Mapping[str, str], *command: str) -> bool:
+def manage(scratch: str, urls: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a manage.py command with a scratch folder as its data folder, and these addresses of servers."""
     keys = Folder(Path(scratch)).keys()
     own = {"DATA_DIR": scratch, "SECRET_KEY": keys.secret_key, "EXCHANGE_SECRET": keys.exchange_secret}
-    completed = subprocess.run(
-        [sys.executable, "manage.py", *command], cwd=PROJECT, env={**os.environ, **own, **urls}, capture_output=True
+    environment = {**os.environ, **own, **urls}
+    return subprocess.run(
+        [sys.executable, "manage.py", *command], cwd=PROJECT, env=environment, capture_output=True, text=True
     )
-    return completed.returncode == 0
 
 
 def _keep(folder: Path, cached: Path, prefix: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local.folder import Folder
 from local.plan import PROJECT
 from local.postgresql import binaries
+from local.prepared_data import manage
 from local.with_services import running_postgresql
 
 FILE = PROJECT / "brokerage/database/schema.sql"
@@ -30,20 +29,15 @@ EMPTY_LINES = re.compile(r"\n{2,}")
 
 def main() -> None:
     """Migrate an empty database and write the file."""
-    with tempfile.TemporaryDirectory(prefix="brokerage-schema-") as scratch:
-        keys = Folder(Path(scratch)).keys()
-        with running_postgresql(Path(scratch)) as server:
-            environment = {
-                **os.environ,
-                "DATA_DIR": scratch,
-                "SECRET_KEY": keys.secret_key,
-                "EXCHANGE_SECRET": keys.exchange_secret,
-                "DATABASE_URL": server.owner_url,
-            }
-            command = [sys.executable, "manage.py", "migrate", "--noinput", "--one-by-one"]
-            subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
-            refuse_rows(server.owner_url)
-            FILE.write_text(HEAD + tables(server.owner_url) + migrations(server.owner_url))
+    with (
+        tempfile.TemporaryDirectory(prefix="brokerage-schema-") as scratch,
+        running_postgresql(Path(scratch)) as server,
+    ):
+        completed = manage(scratch, {"DATABASE_URL": server.owner_url}, "migrate", "--noinput", "--one-by-one")
+        if completed.returncode != 0:
+            sys.exit(f"error: {completed.stderr}")
+        refuse_rows(server.owner_url)
+        FILE.write_text(HEAD + tables(server.owner_url) + migrations(server.owner_url))
 
 
 def refuse_rows(url: str) -> None:
