@@ -62,7 +62,8 @@ def call(url: str, body: Any = None, token: str | None = None, method: str | Non
     return json.loads(content) if content else None
 
 
-@pytest.fixture(scope="session")
+# Not for the session: a brokerage that nobody uses takes a tenth of a processor.
+@pytest.fixture(scope="package")
 def brokerage() -> Iterator[Brokerage]:
     """Run one brokerage with two `web` and two `lanes` for all stories; each story has its own customers."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
@@ -106,7 +107,7 @@ class Shell:
             self._process = None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run_code(brokerage: Brokerage) -> Iterator[Callable[[str], str]]:
     """Provide a function that runs code as in `manage.py shell`, and returns what it printed."""
     shell = Shell(brokerage)
