@@ -53,6 +53,8 @@ def one_instant() -> Iterator[None]:
             cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             # How many customers have changed decides which plan is good, so no plan is kept for the next proof.
             cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            # It would keep the text of every report, to parse none of them twice, and no two are the same.
+            cursor.execute("SET LOCAL enable_memoize = off")
         with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database
             yield
 

@@ -76,8 +76,8 @@ BOOKS_TABLES = (
         name="accounts_posting",
         final="settles_on IS NOT NULL",
         cause="cause",
-        has_cause="""NOT EXISTS (SELECT FROM accounts_adjustment AS other WHERE other.id = cause)
-                     AND NOT EXISTS (SELECT FROM trades_entitlement AS other WHERE other.id = cause)""",
+        has_cause="""cause NOT IN (SELECT id FROM accounts_adjustment)
+                     AND cause NOT IN (SELECT id FROM trades_entitlement)""",
         number="id",
         moment="created_at",
         amounts={"shares": "CASE WHEN settles_on IS NULL AND ticker <> '' THEN -change ELSE 0 END"},
@@ -194,7 +194,7 @@ def narrowed(tables: Iterable[Table], changes: Changes) -> Callable[[Rule], tupl
     }
 
     def narrow(rule: Rule) -> tuple[str, dict[str, Any]]:
-        parts = []
+        parts = [f"{name} AS MATERIALIZED ({query})" for name, query in SHARED_PARTS.get(rule.scope, {}).items()]
         for table in known:
             part = _part(table, rule.scope)
             if part and re.search(rf"\b{table.name}\b", rule.violations):
@@ -222,7 +222,7 @@ def _condition(table: Table, scope: Scope) -> str:
     if scope is Scope.CUSTOMER and table.customer:
         return f"{table.customer} IN (SELECT unnest(%(customers)s::bigint[]))"
     if scope is Scope.STOCK and table.name in STOCK_TABLES:
-        return f"(customer_id, ticker) IN ({CHANGED_STOCKS})"
+        return "(customer_id, ticker) IN (SELECT customer_id, ticker FROM changed_stock)"
     if scope is Scope.CAUSE and table.cause:
         return f"({table.cause} >= %(cause)s::uuid OR {table.cause} IS NULL)"
     if scope is Scope.DAY and table.name == "accounts_posting":
@@ -317,22 +317,30 @@ def _statement(table: Table) -> str:
 # Without a mark there is no age to compare with, and no row has changed.
 _CHANGED = "coalesce(age(xmin) BETWEEN %(changed)s::bigint - %(most)s::bigint AND %(changed)s::bigint, false)"
 _CHANGED_OF_CUSTOMERS = f"customer_id IN (SELECT unnest(%(customers)s::bigint[])) AND {_CHANGED}"
-CHANGED_STOCKS = f"""
-    SELECT customer_id, ticker FROM public.accounts_position WHERE {_CHANGED_OF_CUSTOMERS}
-    UNION SELECT customer_id, ticker FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}
-    UNION SELECT customer_id, ticker FROM public.accounts_posting WHERE id >= %(posting)s::bigint
-"""
+# Queries that the parts of several tables read, by scope. Each is run once.
+SHARED_PARTS = {
+    Scope.STOCK: {
+        "changed_stock": f"""
+            SELECT customer_id, ticker FROM public.accounts_position WHERE {_CHANGED_OF_CUSTOMERS}
+            UNION SELECT customer_id, ticker FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}
+            UNION SELECT customer_id, ticker FROM public.accounts_posting WHERE id >= %(posting)s::bigint
+        """,
+    },
+    Scope.LOT: {
+        "changed_lot": f"SELECT id, cause FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}",
+    },
+}
 STOCK_TABLES = ("accounts_position", "accounts_posting", "accounts_lot")
 LOT_PARTS = {
     "accounts_lot": f"""
         SELECT * FROM accounts_lot WHERE id IN (
-            SELECT id FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS}
+            SELECT id FROM changed_lot
             UNION SELECT lot_id FROM public.accounts_lotclosing WHERE {_CHANGED_OF_CUSTOMERS})
     """,
-    "accounts_posting": f"""
+    "accounts_posting": """
         SELECT * FROM accounts_posting WHERE id >= %(posting)s::bigint
         UNION ALL SELECT * FROM accounts_posting WHERE id < %(posting)s::bigint AND cause IN (
-            SELECT cause FROM public.accounts_lot WHERE {_CHANGED_OF_CUSTOMERS})
+            SELECT cause FROM changed_lot)
     """,
 }
 # The stored totals of days are compared with the postings of these days only.

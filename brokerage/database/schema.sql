@@ -3,21 +3,23 @@ CREATE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boole
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$SELECT false$$;
 CREATE FUNCTION public.accounts_cost_step(cost numeric, change numeric, total numeric, price numeric) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
-        SELECT CASE
-            WHEN price = 0 THEN cost
-            WHEN change > 0 THEN cost + coalesce(price, 0) * change
-            ELSE (
-                SELECT (units + CASE WHEN 2 * rest > whole OR 2 * rest = whole AND units % 2 = 1 THEN 1 ELSE 0 END)
-                       / 10000
-                FROM (
-                    SELECT div(part, whole) AS units, part - div(part, whole) * whole AS rest, whole
-                    FROM (SELECT trunc(cost * 10000) * trunc(total) AS part, trunc(total - change) AS whole) AS division
-                ) AS divided
-            )
-        END
-    $$;
+    DECLARE
+        part numeric;
+        whole numeric;
+        units numeric;
+        rest numeric;
+    BEGIN
+        IF price = 0 THEN RETURN cost; END IF;
+        IF change > 0 THEN RETURN cost + coalesce(price, 0) * change; END IF;
+        part := trunc(cost * 10000) * trunc(total);
+        whole := trunc(total - change);
+        units := div(part, whole);
+        rest := part - units * whole;
+        IF 2 * rest > whole OR 2 * rest = whole AND units % 2 = 1 THEN units := units + 1; END IF;
+        RETURN units / 10000;
+    END $$;
 CREATE FUNCTION public.no_truncate() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2329,6 +2331,7 @@ INSERT INTO public.django_migrations (app, name, applied) VALUES
     ('accounts', '0029_last_known_prices', now()),
     ('accounts', '0030_urgent_mails', now()),
     ('accounts', '0031_room_for_updates', now()),
+    ('accounts', '0032_cost_step_by_step', now()),
     ('admin', '0001_initial', now()),
     ('admin', '0002_logentry_remove_auto_add', now()),
     ('admin', '0003_logentry_add_action_flag_choices', now()),
