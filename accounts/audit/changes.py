@@ -76,8 +76,8 @@ BOOKS_TABLES = (
         name="accounts_posting",
         final="settles_on IS NOT NULL",
         cause="cause",
-        has_cause="""cause NOT IN (SELECT id FROM accounts_adjustment)
-                     AND cause NOT IN (SELECT id FROM trades_entitlement)""",
+        has_cause="""NOT EXISTS (SELECT FROM accounts_adjustment AS other WHERE other.id = cause)
+                     AND NOT EXISTS (SELECT FROM trades_entitlement AS other WHERE other.id = cause)""",
         number="id",
         moment="created_at",
         amounts={"shares": "CASE WHEN settles_on IS NULL AND ticker <> '' THEN -change ELSE 0 END"},

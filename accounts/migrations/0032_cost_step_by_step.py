@@ -6,6 +6,7 @@ An audit calls it for each posting of shares, and what it returns is as before.
 from django.db import migrations
 
 SIGNATURE = "accounts_cost_step(cost numeric, change numeric, total numeric, price numeric) RETURNS numeric"
+# The same rounding as accounts.lots.part_of_cost: half to even, in whole units of 0.0001 USD.
 QUICK = f"""
     CREATE OR REPLACE FUNCTION {SIGNATURE} LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
     DECLARE
