@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,6 +21,7 @@ from django.dispatch import Signal
 from accounts import notices
 from accounts.access_lock import confirm_sign_in, lock_customer
 from accounts.models import Customer, Token
+from web.collector import Collector
 
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
@@ -235,14 +236,26 @@ def _expires_later() -> Q:
 def note_use(grant: Token, address: str = "") -> None:
     """Record that a grant was used now, and from which address, with a precision of LAST_USED_SECONDS.
 
-    It does not wait for the disk, so a crash loses the latest uses. If the grant has changed since it was found, this
-    records nothing, and the next use is recorded.
+    In a process that has called `note_uses_later`, the use is written within a second or so, together with others.
+    Nothing waits for the disk. So a crash loses the latest uses.
     """
     if not grant.use_is_noted:
-        with connection.cursor() as cursor:
-            cursor.execute(NOTE_USE, [_known_address(address), grant.id, grant.version])
-            if (row := cursor.fetchone()) is not None:
-                grant.version, grant.noted_seconds = row[0], LAST_USED_SECONDS
+        _uses.add(grant.id, _known_address(address))
+        grant.noted_seconds = LAST_USED_SECONDS
+
+
+def note_uses_later() -> None:
+    """Make `note_use` collect uses in this process, because one write costs nearly as much as a hundred. Idempotent."""
+    _uses.start()
+
+
+def write_uses(addresses: Mapping[UUID, str | None]) -> None:
+    """Record that these grants were used a moment ago, each from its address, or None if that is not known."""
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE_USES, [list(addresses), list(addresses.values())])
+
+
+_uses = Collector(write_uses)
 
 
 def _find(column: str, value: str) -> Token | None:
@@ -268,23 +281,26 @@ VALID = """
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
     WHERE token.{column} = {value} AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
 """
-# Each change of a row gives it another xmin, so this differs after any change of the token or of the customer's limits.
-VERSION = "concat(token.xmin, ' ', own.xmin)"
+# What a process remembers of a token. A row gets another xmin with each change, and so another version with each change
+# of the customer's limits; the token's own row also changes when a use is noted, which must not change its version.
+VERSION = "concat(token.token_hash, token.scopes, token.allowed_addresses, ' ', own.xmin)"
 FIND = f"""
     SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
            coalesce(extract(epoch FROM token.last_used_at - now()) + {{seconds}}, 0)::float8,
            own.reads_a_minute, own.orders_a_minute, {VERSION}
     {VALID}
 """
-# A program that rarely places a trade pays for this each time, so it must be cheap. The statement is its own
-# transaction, and turns off the wait for the disk only for itself.
-NOTE_USE = f"""
-    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE accounts_token AS token
-    SET last_used_at = statement_timestamp(), last_used_address = %s::inet
-    FROM lazily, accounts_customer AS customer LEFT JOIN accounts_limits AS own ON own.customer_id = customer.id
-    WHERE token.id = %s AND customer.id = token.customer_id AND {VERSION} = %s
-    RETURNING {VERSION}
+# The statement is its own transaction, and turns off the wait for the disk only for itself. It skips a token that is
+# locked, for then it is ending, or its use is being noted: so two of these never wait for each other.
+WRITE_USES = """
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)), used AS (
+        SELECT token.id, new.address
+        FROM lazily, unnest(%s::uuid[], %s::inet[]) AS new (id, address)
+        JOIN accounts_token AS token ON token.id = new.id
+        FOR NO KEY UPDATE OF token SKIP LOCKED
+    )
+    UPDATE accounts_token AS token SET last_used_at = statement_timestamp(), last_used_address = used.address
+    FROM used WHERE token.id = used.id
 """
 
 

@@ -99,6 +99,7 @@ if not settings.DEBUG:
 # Load now what the first requests, pages and refusals would load: an import holds up all requests of the process. That
 # of the lists of leaked passwords takes a third of a second.
 _load_all()
+import_string(f"{settings.TOKEN_STORE}.note_uses_later")()
 # Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()

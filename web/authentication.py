@@ -2,7 +2,7 @@
 
 The tokens themselves belong to an app. The setting `TOKEN_STORE` names its module, which has `find(token)`,
 `find_pair(key_id, secret_key)`, `remember(token, grant)`, `recall(token)`, `forget(token)`,
-`note_use(grant, address)` and `valid_of(grant_ids)`.
+`note_use(grant, address)`, `note_uses_later()` and `valid_of(grant_ids)`.
 """
 
 from collections.abc import Iterable

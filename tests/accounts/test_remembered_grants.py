@@ -201,11 +201,22 @@ def test_a_customers_own_limit_is_found_with_the_next_trade(robot: Robot) -> Non
 
 
 def test_a_changed_token_is_looked_up_and_the_trade_is_placed_once(robot: Robot) -> None:
-    robot.row.update(name="another")
-    assert robot.place().status_code == 201
+    robot.row.update(scopes=["trade"])
+    assert len(statements_of(robot.place)) > 1
     assert robot.trades == 3
     assert tokens.recall(robot.issued.token) is not None
     assert len(statements_of(robot.place)) == 1
+
+
+def test_a_noted_use_makes_no_look_up_necessary(robot: Robot) -> None:
+    robot.row.update(last_used_at=timezone.now(), last_used_address="203.0.113.7")
+    assert len(statements_of(robot.place)) == 1
+
+
+def test_a_secret_that_was_replaced_places_nothing(robot: Robot) -> None:
+    robot.row.update(token_hash="0" * 64)
+    assert_problem(robot.place(), 401, "authentication_failed")
+    assert robot.trades == 2
 
 
 def test_a_revocation_that_commits_during_the_request_refuses_the_trade(

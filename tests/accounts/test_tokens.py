@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.customers import create_customer
 from accounts.models import Customer, Token
-from tests.races.concurrency import outcomes
+from tests.races.concurrency import Open, outcomes
 from tests.responses import assert_problem
 from webhooks import subscriptions
 from webhooks.models import Webhook
@@ -125,3 +125,17 @@ def test_last_use_is_recorded_to_five_minutes(bob: Customer, django_assert_num_q
     assert use(writes=0) == first
     Token.objects.update(last_used_at=first - timedelta(minutes=6))
     assert use(writes=1) >= first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_uses_are_noted_together_and_wait_for_no_lock(django_assert_num_queries: Any) -> None:
+    carol = create_customer("carol@example.com", "copper lantern drifts 41")
+    free, locked, ended = (tokens.issue(carol, name).grant for name in ("free", "locked", "ended"))
+    tokens.end(carol.id, ended.id)
+    other = Open(lambda: Token.objects.select_for_update().get(pk=locked.pk))
+    with django_assert_num_queries(1):
+        tokens.write_uses({locked.id: "203.0.113.7", free.id: None, ended.id: "203.0.113.7"})
+    other.commit()
+    noted = dict(Token.objects.values_list("name", "last_used_at"))
+    assert noted["free"] is not None
+    assert noted == {"free": noted["free"], "locked": None}
