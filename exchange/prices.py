@@ -219,14 +219,15 @@ def refresh() -> int:
     Raises:
         Unknown: There was no trustworthy answer.
     """
-    newest = max((read_at for read_at, _ in (cache.get(KEY) or {}).values()), default=0.0)
+    before: dict[str, tuple[float, Quote | None]] = cache.get(KEY) or {}
+    newest = max((read_at for read_at, _ in before.values()), default=0.0)
     if time.time() - newest < REFRESH_SECONDS / 2:
         return 0
     read_at = time.time()
     answer = gateway.quotes(sorted(Stock.objects.filter(listed=True).values_list("ticker", flat=True)))
     table = {ticker: (read_at, _quote(row, read_at)) for ticker, row in answer.items()}
     _quotes.update(table)
-    cache.set(KEY, (cache.get(KEY) or {}) | table, KEPT_SECONDS)
+    cache.set(KEY, before | table, KEPT_SECONDS)
     cache.set(STAMP_KEY, uuid4().hex, KEPT_SECONDS)
     return len(table)
 

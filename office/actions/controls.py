@@ -6,7 +6,7 @@ from office.actions.action import Action, ActionContext, always
 from office.actions.forms import ConfirmForm, Form, OrderLimitForm, ReasonForm, StockForm
 from office.actions.targets import CONTROLS
 from office.roles import Power
-from trades.controls import newest_controls, set_control
+from trades.controls import controls_in_force, set_control
 from trades.models import TradingControl
 
 Kind = TradingControl.Kind
@@ -35,11 +35,11 @@ def _limit(context: ActionContext) -> str:
 
 
 def _has_control(kind: Kind) -> Callable[[None], bool]:
-    return lambda _: any(control.is_on for control in newest_controls() if control.kind == kind)
+    return lambda _: any(control.kind == kind for control in controls_in_force())
 
 
 def _has_no_control(kind: Kind) -> Callable[[None], bool]:
-    return lambda _: not any(control.is_on for control in newest_controls() if control.kind == kind)
+    return lambda _: not any(control.kind == kind for control in controls_in_force())
 
 
 def _halt(

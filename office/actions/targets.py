@@ -14,7 +14,7 @@ from exchange.messages import storable
 from office.access import has_second_factor, open_sessions
 from office.models import Case, Note, Proof, Proposal
 from office.roles import Role
-from trades.controls import Rules, newest_controls
+from trades.controls import Rules, controls_in_force
 from trades.corporate_actions import preview
 from trades.models import CorporateAction, StaffReport, Trade, TradingControl
 from webhooks.models import Webhook
@@ -281,7 +281,7 @@ class ControlsTarget(PageTarget):
 
     def snapshot(self, target: None) -> dict[str, Any]:
         """Read every control in force."""
-        rules = Rules.of(newest_controls())
+        rules = Rules.of(controls_in_force())
         return {
             "allHalted": rules.all_halted,
             "haltedTickers": sorted(rules.halted_tickers),

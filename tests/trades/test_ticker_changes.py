@@ -18,7 +18,7 @@ from tests.people import trade as trade_at
 from trades import checks, corporate_actions, equity, ticker_change
 from trades.audit import TRADES
 from trades.checks import TradingHalted
-from trades.controls import newest_controls, set_control
+from trades.controls import controls_in_force, set_control
 from trades.corporate_actions import CannotApply, apply_due, approve, enter, preview
 from trades.models import CorporateAction, Reason, Status, Trade, TradingControl
 from trades.place import TradeKeyReused, place_trade
@@ -152,7 +152,7 @@ def test_the_listing_watchlists_and_controls_follow_the_change(alice: Customer, 
     assert stocks == {"AAPL": ("Apple", False), "APL": ("Apple", True)}
     assert watchlists.watched_by(alice.id) == ["MSFT", "APL", "KO"]
     assert watchlists.watched_by(bob.id) == ["APL"]
-    controls = {(control.kind, control.ticker) for control in newest_controls() if control.is_on}
+    controls = {(control.kind, control.ticker) for control in controls_in_force()}
     kind = TradingControl.Kind.RESTRICT_TICKER
     assert controls == {(kind, "AAPL"), (kind, "APL")}
 

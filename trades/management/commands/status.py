@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from exchange import clock_skew, gateway
 from exchange.messages import Unknown
 from trades import backlog, queries
-from trades.controls import Kind, Rules, newest_controls
+from trades.controls import Kind, Rules, controls_in_force
 from trades.models import NEEDS_REVIEW, Report
 
 EXAMPLE = "Example: manage.py status --json"
@@ -43,7 +43,7 @@ def status_now() -> dict[str, Any]:
         cursor.execute(OPEN)
         open_trades = {status: (count, age) for status, count, age in cursor.fetchall()}
     placed, in_progress = open_trades.get("PLACED", (0, 0)), open_trades.get("IN PROGRESS", (0, 0))
-    controls = [control for control in newest_controls() if control.is_on]
+    controls = controls_in_force()
     due = queries.due_customers(Rules.of(controls))
     return {
         "placed": placed[0],
