@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Bench:
         if wants("lots"):
             self.result["lots"] = self._announce("lots", lots.build(self.settings, self.say))
         if wants("readers"):
-            with self._site() as site:
+            with self._site({"CHARTS_SECONDS": "10"}) as site:
                 self.result["readers"] = self._announce("readers", readers.beside_trades(site, self.settings))
                 site.audit()
         if wants("proof"):
@@ -178,9 +179,9 @@ class Bench:
             measured = stages.disk(site)
         return self._announce("disk", {**measured, "bytes": disk_a_trade({"disk": measured})})
 
-    def _site(self) -> Site:
+    def _site(self, env: Mapping[str, str] | None = None) -> Site:
         self.say("starting a brokerage")
-        return Site(self.settings.processes, self.settings.customers, say=self.say)
+        return Site(self.settings.processes, self.settings.customers, env=env, say=self.say)
 
     def _announce(self, name: str, stage: dict[str, Any]) -> dict[str, Any]:
         self.say(f"{name}: {json.dumps({key: stage[key] for key in SHOWN if key in stage})}")

@@ -35,6 +35,11 @@ shared_buffers = {MEMORY_MB // 4}MB
 effective_cache_size = {MEMORY_MB // 2}MB
 max_wal_size = 8GB
 """
+ENVIRONMENT = {
+    "EXCHANGE_LATENCY_MS": "0",
+    "LOG_LEVEL": "WARNING",
+    "CHARTS_SECONDS": "3600",  # a new brokerage would read a year of charts in its first two minutes
+}
 TRADES_EACH = 4
 """Finished trades of each customer at the start: one BUY of each stock."""
 BYTES_A_TRADE = 3_000
@@ -70,9 +75,7 @@ class Site:
         in_bulk: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="brokerage-bench-"))
-        self.brokerage = Brokerage(
-            self.folder / "var", scale, {"EXCHANGE_LATENCY_MS": "0", "LOG_LEVEL": "WARNING", **(env or {})}
-        )
+        self.brokerage = Brokerage(self.folder / "var", scale, {**ENVIRONMENT, **(env or {})})
         self.customers, self.trades_each, self.say = customers, trades_each, say
         self.traders, self.in_bulk = traders or customers, in_bulk
         self.loaded_seconds = 0.0
