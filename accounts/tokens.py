@@ -249,6 +249,11 @@ def note_uses_later() -> None:
     _uses.start()
 
 
+def note_uses_at_once() -> None:
+    """Undo `note_uses_later`. Idempotent."""
+    _uses.stop()
+
+
 def write_uses(addresses: Mapping[UUID, str | None]) -> None:
     """Record that these grants were used a moment ago, each from its address, or None if that is not known."""
     with connection.cursor() as cursor:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts import tokens
 from exchange import market, price_history, prices
 from trades import checks, fees, lane, sweep
 
@@ -36,7 +37,11 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Clear this process's caches of the broker's state, unserved lanes, trading controls, the market and fees."""
+    """Clear this process's caches of the broker's state, unserved lanes, trading controls, the market and fees.
+
+    Uses of tokens are noted at once, even after a test has imported the WSGI application.
+    """
+    tokens.note_uses_at_once()
     lane.broker_backoff.stop()
     sweep.forget()
     checks.forget()

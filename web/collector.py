@@ -41,6 +41,10 @@ class Collector(Generic[Key, Value]):
         """Write later from now on, from a thread that begins with the first value. Idempotent."""
         self._is_late = True
 
+    def stop(self) -> None:
+        """Write at once again, from the next value on. Idempotent."""
+        self._is_late = False
+
     def add(self, key: Key, value: Value) -> None:
         """Write a value, now or soon. A later value of the same key replaces one that still waits.
 

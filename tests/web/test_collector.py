@@ -59,6 +59,12 @@ def test_its_thread_writes_soon_and_again_and_again(table: Table, monkeypatch: p
     eventually(lambda: table.sets == [{"a": 1}, {"b": 2}])
 
 
+def test_values_are_written_at_once_again_after_it_was_stopped(late: Table) -> None:
+    late.collector.stop()
+    late.collector.add("a", 1)
+    assert late.sets == [{"a": 1}]
+
+
 def test_values_are_written_together_each_key_once(late: Table) -> None:
     for key, value in [("a", 1), ("b", 2), ("a", 3)]:
         late.collector.add(key, value)
