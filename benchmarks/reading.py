@@ -60,11 +60,9 @@ class Reader(threading.Thread):
             title, path = order.pages[turn % len(order.pages)]
             turn += 1
             try:
-                connection.request("GET", path, headers=order.readers[self.number])
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status != 200:
-                    self.failures.append(f"{title}: {answer.status}")
+                status = self._get(connection, path)
+                if status != 200:
+                    self.failures.append(f"{title}: {status}")
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(f"{title}: {error!r}")
                 connection.close()
@@ -72,6 +70,20 @@ class Reader(threading.Thread):
                 self.answers.append((title, 1000 * (time.monotonic() - due)))
             due = max(due, time.monotonic()) + self.random.expovariate(1 / order.pause_seconds)
         connection.close()
+
+    def _get(self, connection: http.client.HTTPConnection, path: str) -> int:
+        """Read a page, on a new connection if the server has closed the idle one, as browsers do; return the status."""
+        try:
+            return self._get_once(connection, path)
+        except http.client.RemoteDisconnected:
+            connection.close()
+            return self._get_once(connection, path)
+
+    def _get_once(self, connection: http.client.HTTPConnection, path: str) -> int:
+        connection.request("GET", path, headers=self.order.readers[self.number])
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
 
 
 def read(order: ReadOrder) -> dict[str, Any]:
