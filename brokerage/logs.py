@@ -13,6 +13,10 @@ import structlog
 QUOTED = re.compile("[ \t=\r\n\"']")  # characters of a value that is shown with quotes
 LEVEL_WIDTH = len("critical") + 1
 
+# structlog makes a variable when its name is first bound. Two threads that did so at once would each make one, and one
+# of their requests would end with an error, after it had done its work. So it is made now, before there are threads.
+structlog.contextvars.reset_contextvars(**structlog.contextvars.bind_contextvars(request=""))
+
 
 def plain_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     """Return a line as structlog's ConsoleRenderer writes it without colors.
