@@ -43,8 +43,8 @@ class Bench:
         """Print one line of progress."""
         say(f"{time.monotonic() - self.began:7.1f} s  {text}")
 
-    def run(self) -> dict[str, Any]:
-        """Run all selected stages and return the result. Raises BooksDoNotHold, LoadFailed."""
+    def run(self) -> None:
+        """Run all selected stages. If one raises BooksDoNotHold or LoadFailed, `result` has those before it."""
         wants = self.settings.wants
         if wants(*IN_EVERY_RUN, "footprint", "peers"):
             self._runs()
@@ -75,7 +75,6 @@ class Bench:
             self.result["disk"] = self._disk()
         self.result["goals"] = goals(self.result)
         self.result["seconds"] = round(time.monotonic() - self.began)
-        return self.result
 
     def _runs(self) -> None:
         """Run the main stages several times on one brokerage, and store their medians."""
@@ -221,12 +220,14 @@ def main() -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    result: dict[str, Any] = {}
     try:
         bench = Bench(Settings.read())
-        result = bench.run()
+        result = bench.result
+        bench.run()
     except (BooksDoNotHold, LoadFailed, DiskFull, TimeoutError, InvalidSetting) as error:
         say(f"error: {error}")
-        say(json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"[:2000]}))
+        say(json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"[:2000], **result}))
         return 1
     except KeyboardInterrupt:
         return 130
