@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
 from django.db.models import F
@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts.models import Mail
 from web import encryption
+from web.letter import Letter
 
 MAILS_A_ROUND_MAX, ROUND_SECONDS_MAX = 200, 15.0
 MAILS_CLAIMED_MAX = 20  # at once, because finding the next one costs more than delivering it
@@ -143,10 +144,10 @@ def _packed(mail: EmailMessage) -> str:
     return json.dumps(content, default=str)  # a subject may be a lazy translation
 
 
-def _unpacked(content: str) -> EmailMultiAlternatives:
+def _unpacked(content: str) -> Letter:
     found: dict[str, Any] = json.loads(encryption.decrypt(content))
     alternatives, headers = found.pop("alternatives"), found.pop("extra_headers")
-    mail = EmailMultiAlternatives(**found, headers=headers)
+    mail = Letter(**found, headers=headers)
     for text, kind in alternatives:
         mail.attach_alternative(text, kind)
     return mail
