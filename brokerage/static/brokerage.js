@@ -80,6 +80,8 @@ const signed = (format) => (value) => `${value > 0 ? "+" : value < 0 ? "−" : "
 const signedUsd = signed(usd);
 const percent = signed(new Intl.NumberFormat("en-US", { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2 }));
 const timeFormat = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "short" });
+// Amounts have four decimals. Sums of binary fractions have more, and would show a sign before zero.
+const exact = (amount) => Math.round(amount * 1e4) / 1e4;
 const tone = (value) => (value > 0 ? "gain" : value < 0 ? "loss" : "flat");
 
 function prepareChart(chart) {
@@ -217,22 +219,37 @@ function showPrices(prices) {
     put(place, "price", usd.format(price));
     if (before) put(place, "day-ratio", percent(price / before - 1), price - before);
     if (!quantity) continue;
-    const value = price * quantity;
+    const value = exact(price * quantity);
     const change = value - Number(place.dataset.last || value);
     if (place.dataset.counts !== undefined) totalChange += change;
     place.dataset.last = value;
     put(place, "value", usd.format(value));
     if (place.dataset.dayGain) {
-      const dayGain = Number(place.dataset.dayGain) + change;
+      const dayGain = exact(Number(place.dataset.dayGain) + change);
       const invested = Number(place.dataset.invested);
       place.dataset.dayGain = dayGain;
       put(place, "day", signedUsd(dayGain), dayGain);
       if (invested) put(place, "invested-ratio", percent(dayGain / invested), dayGain);
     }
-    put(place, "gain", signedUsd(value - cost), value - cost);
-    if (cost) put(place, "gain-ratio", percent(value / cost - 1), value - cost);
+    const gain = exact(value - cost);
+    put(place, "gain", signedUsd(gain), gain);
+    if (cost) put(place, "gain-ratio", percent(gain / cost), gain);
   }
+  showTotal(totalChange);
   showHeadline(prices, totalChange);
+}
+
+// The total of the positions, of which one page may not show all.
+function showTotal(change) {
+  const total = document.querySelector("[data-total]");
+  if (!total || !change) return;
+  const [value, day, gain] = ["value", "day", "gain"].map((name) => exact(Number(total.dataset[name]) + change));
+  Object.assign(total.dataset, { value, day, gain });
+  put(total, "value", usd.format(value));
+  put(total, "day", signedUsd(day), day);
+  put(total, "day-ratio", percent(value === day ? 0 : day / (value - day)), day);
+  put(total, "gain", signedUsd(gain), gain);
+  put(total, "gain-ratio", percent(value === gain ? 0 : gain / (value - gain)), gain);
 }
 
 function showHeadline(prices, totalChange) {
@@ -242,9 +259,9 @@ function showHeadline(prices, totalChange) {
   let gain, ratio;
   if (figure.dataset.worth && totalChange) {
     const before = Number(figure.dataset.worth);
-    const now = before + totalChange;
+    const now = exact(before + totalChange);
     figure.textContent = usd.format(now);
-    gain = Number(figure.dataset.gain) + totalChange;
+    gain = exact(Number(figure.dataset.gain) + totalChange);
     ratio = (1 + Number(figure.dataset.ratio)) * (now / before) - 1;
     Object.assign(figure.dataset, { worth: now, gain, ratio });
   } else if (figure.dataset.of && prices[figure.dataset.of]) {

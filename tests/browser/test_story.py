@@ -286,6 +286,11 @@ def test_pages_update_by_themselves(open_browser: OpenBrowser) -> None:
     browser.until(lambda: browser.find("html").get_attribute("data-kept") == "stream")
     status = browser.find("[data-figure]").text
     browser.until(lambda: browser.find("[data-figure]").text != status, 30)
+    position, total = browser.driver.execute_script(
+        "return ['[data-counts]', '[data-total]'].map(row => ['value', 'day', 'gain', 'gain-ratio'].map("
+        "name => document.querySelector(`${row} [data-${name}]`).textContent))"
+    )
+    assert total == position, "the total of a single position"
     browser.screenshot("live-home")
     browser.driver.execute_script("arguments[0].focus()", browser.find(".chart-reader"))
     browser.find(".chart-reader").send_keys(Keys.ARROW_LEFT)
