@@ -61,12 +61,12 @@ class Door(WSGIHandler):
             settings.MIDDLEWARE = default_middleware
 
 
-def _load_all() -> None:
+def _prepare() -> None:
     from web import problems
     from web.authentication import token_store
 
     problems.table()
-    token_store()
+    token_store().note_uses_later()
     for door in (get_resolver(), *get_resolver().url_patterns):
         getattr(door, "url_patterns", None)
     reverse("home")
@@ -97,9 +97,8 @@ request_finished.disconnect(close_caches)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 # Load now what the first requests, pages and refusals would load: an import holds up all requests of the process. That
-# of the lists of leaked passwords takes a third of a second.
-_load_all()
-import_string(f"{settings.TOKEN_STORE}.note_uses_later")()
+# of the lists of leaked passwords takes a third of a second. From now on, uses of tokens are noted together.
+_prepare()
 # Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # the thread closes its co
 
 
 class Table:
-    """What was written, set by set. Raises `error` instead while it is set."""
+    """Records what it is told to write, each time as a dictionary. If there is an `error`, it raises that instead."""
 
     def __init__(self) -> None:
         self.sets: list[dict[str, int]] = []
