@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.utils import is_mfa_enabled
@@ -21,6 +21,7 @@ from accounts.networks import NETWORKS_MAX, network
 from accounts.restrictions import standing_of
 from accounts.settlement import Cash, cash_of
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
+from web.authentication import Grant
 from web.client_address import client_address
 from web.drf import (
     AmountField,
@@ -326,8 +327,8 @@ class MayEndTokens(BasePermission):
     message = "To revoke another token, this token needs every scope."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        grant = request.auth
-        return isinstance(grant, Token) and (
+        grant = cast("Grant | None", request.auth)
+        return grant is not None and (
             grant.id == view.kwargs["token_id"] or set(Token.Scope.values) <= set(grant.scopes)
         )
 

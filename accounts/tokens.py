@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -21,6 +21,7 @@ from django.dispatch import Signal
 from accounts import notices
 from accounts.access_lock import confirm_sign_in, lock_customer
 from accounts.models import Customer, Token
+from web.batching import Batcher
 from web.collector import Collector
 
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
@@ -55,9 +56,15 @@ class Issued:
     secret_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class RememberedGrant:
-    """A grant as this process found it up to LAST_USED_SECONDS ago. It may have ended or changed since."""
+@dataclass(slots=True)
+class Grant:
+    """What a token allows, as this process found it up to LAST_USED_SECONDS ago. It may have ended or changed since.
+
+    Attributes:
+        own_reads_a_minute: The customer's own limit (`Limits`), if any; likewise `own_orders_a_minute`.
+        version: Changes whenever any of the others changes.
+        noted_seconds: For how many more seconds its last use counts as recent.
+    """
 
     id: UUID
     customer_id: int
@@ -66,14 +73,25 @@ class RememberedGrant:
     own_reads_a_minute: int | None
     own_orders_a_minute: int | None
     version: str
+    noted_seconds: float
 
     @property
     def customer(self) -> Customer:
         """The customer, read from the database."""
         return Customer.objects.get(pk=self.customer_id)
 
+    @property
+    def use_is_noted(self) -> bool:
+        """Whether its use was recorded recently."""
+        return self.noted_seconds > 0
 
-_remembered: dict[str, tuple[float, RememberedGrant]] = {}
+
+class _Found(NamedTuple):
+    grant: Grant
+    secret_hash: str
+
+
+_remembered: dict[str, tuple[float, Grant]] = {}
 
 
 def issue(
@@ -142,45 +160,28 @@ def matches(grant: Token, secrets: Secrets) -> bool:
     )
 
 
-def find(token: str) -> Token | None:
+def find(token: str) -> Grant | None:
     """Return the grant of a bearer token; None if it is unknown or expired, or its customer is deactivated."""
-    return _find("token_hash", _hash(token))
+    found = _find_by_token(_hash(token))
+    return found and found.grant
 
 
-def find_pair(key_id: str, secret_key: str) -> Token | None:
+def find_pair(key_id: str, secret_key: str) -> Grant | None:
     """Return the grant of a key id and its secret; None as for `find`."""
-    grant = _find("key_id", key_id)
-    return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
+    found = _find_by_key_id(key_id)
+    return found.grant if found and compare_digest(found.secret_hash, _hash(secret_key)) else None
 
 
-def remember(token: str, grant: Token) -> None:
+def remember(token: str, grant: Grant) -> None:
     """Remember a grant that was just found, until its use must be recorded again."""
     if not grant.use_is_noted:
         return
     if len(_remembered) >= REMEMBERED_MAX:
         _remembered.clear()
-    ends_at = time.monotonic() + min(grant.noted_seconds, LAST_USED_SECONDS)
-    _remembered[_hash(token)] = (
-        ends_at,
-        RememberedGrant(
-            grant.id,
-            grant.customer_id,
-            _shared_list(tuple(grant.scopes)),
-            grant.allowed_addresses,
-            grant.own_reads_a_minute,
-            grant.own_orders_a_minute,
-            grant.version,
-        ),
-    )
+    _remembered[_hash(token)] = time.monotonic() + min(grant.noted_seconds, LAST_USED_SECONDS), grant
 
 
-@cache
-def _shared_list(scopes: tuple[str, ...]) -> list[str]:
-    """Return one list for all remembered grants with these scopes, which halves the memory that they take."""
-    return list(scopes)
-
-
-def recall(token: str) -> RememberedGrant | None:
+def recall(token: str) -> Grant | None:
     """Return the grant of a bearer token from memory, if this process remembers it.
 
     Only a statement with the condition `unchanged` can tell whether it is still valid.
@@ -233,7 +234,7 @@ def _expires_later() -> Q:
     return Q(expires_at=None) | Q(expires_at__gt=Now())
 
 
-def note_use(grant: Token, address: str = "") -> None:
+def note_use(grant: Grant, address: str = "") -> None:
     """Record that a grant was used now, and from which address, with a precision of LAST_USED_SECONDS.
 
     In a process that has called `note_uses_later`, the use is written within a second or so, together with others.
@@ -263,37 +264,42 @@ def write_uses(addresses: Mapping[UUID, str | None]) -> None:
 _uses = Collector(write_uses)
 
 
-def _find(column: str, value: str) -> Token | None:
+def _find_all(column: str, values: list[str]) -> list[_Found | None]:
+    """Return what is known of the tokens that have these values in a unique column, in this order."""
     with connection.cursor() as cursor:
-        cursor.execute(FIND.format(seconds=LAST_USED_SECONDS, column=column, value="%s"), [value])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    *own, noted_seconds, reads_a_minute, orders_a_minute, version = row
-    grant = Token.from_db(connection.alias, FOUND, own)
-    grant.scopes, grant.noted_seconds, grant.version = json.loads(grant.scopes), noted_seconds, version
-    grant.allowed_addresses = json.loads(grant.allowed_addresses) if grant.allowed_addresses else None
-    grant.own_reads_a_minute, grant.own_orders_a_minute = reads_a_minute, orders_a_minute
-    return grant
+        cursor.execute(FIND.format(column=column), [LAST_USED_SECONDS, values])
+        rows = cursor.fetchall()
+    found = {
+        value: _Found(Grant(id, customer_id, _scopes(scopes), addresses and json.loads(addresses), *more), secret_hash)
+        for value, secret_hash, id, customer_id, scopes, addresses, *more in rows
+    }
+    return [found.get(value) for value in values]
 
 
-# In the order of the model's fields. Django loads the other fields when they are used.
-FOUND = ("id", "customer_id", "secret_hash", "scopes", "allowed_addresses")
-# Every API request begins with this statement. A queryset would take longer to build than to run.
+@lru_cache(maxsize=1000)
+def _scopes(text: str) -> list[str]:
+    """Return one list for all grants with these scopes, which halves the memory that a remembered grant takes."""
+    scopes: list[str] = json.loads(text)
+    return scopes
+
+
+# Every API request begins with one of these, and most tokens are not remembered. So requests share a statement.
+_find_by_token = Batcher(partial(_find_all, "token_hash"))
+_find_by_key_id = Batcher(partial(_find_all, "key_id"))
 # It also reads the customer's own limits, for `web.rate_limits`.
 VALID = """
     FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
-    WHERE token.{column} = {value} AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
+    WHERE {condition} AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
 """
 # What a process remembers of a token. A row gets another xmin with each change, and so another version with each change
 # of the customer's limits; the token's own row also changes when a use is noted, which must not change its version.
 VERSION = "concat(token.token_hash, token.scopes, token.allowed_addresses, ' ', own.xmin)"
 FIND = f"""
-    SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
-           coalesce(extract(epoch FROM token.last_used_at - now()) + {{seconds}}, 0)::float8,
-           own.reads_a_minute, own.orders_a_minute, {VERSION}
-    {VALID}
+    SELECT token.{{column}}, token.secret_hash, token.id, token.customer_id, token.scopes, token.allowed_addresses,
+           own.reads_a_minute, own.orders_a_minute, {VERSION},
+           coalesce(extract(epoch FROM token.last_used_at - now()) + %s, 0)::float8
+    {VALID.format(condition="token.{column} = ANY (%s::text[])")}
 """
 # The statement is its own transaction, and turns off the wait for the disk only for itself. It skips a token that is
 # locked, for then it is ending, or its use is being noted: so two of these never wait for each other.
@@ -311,7 +317,7 @@ WRITE_USES = """
 
 def unchanged(grant_id: str, version: str) -> str:
     """Return an SQL condition that a remembered grant is valid and unchanged, given SQL for its id and its version."""
-    return f"EXISTS (SELECT {VALID.format(column='id', value=grant_id)} AND {VERSION} = {version})"
+    return f"EXISTS (SELECT {VALID.format(condition=f'token.id = {grant_id}')} AND {VERSION} = {version})"
 
 
 def _known_address(text: str) -> str | None:

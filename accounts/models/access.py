@@ -37,13 +37,6 @@ class Token(models.Model):
     last_used_address = models.GenericIPAddressField(null=True, editable=False)
     idempotency_key = models.CharField(max_length=128, null=True, editable=False)
 
-    # Set by accounts.tokens: for how many more seconds its last use counts as recent, the version of what was read, and
-    # the customer's own limits (Limits).
-    noted_seconds: float = 0.0
-    version: str = ""
-    own_reads_a_minute: int | None = None
-    own_orders_a_minute: int | None = None
-
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -55,11 +48,6 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def use_is_noted(self) -> bool:
-        """Whether its use was recorded recently."""
-        return self.noted_seconds > 0
 
 
 class SignIn(models.Model):

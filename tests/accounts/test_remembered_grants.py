@@ -18,6 +18,7 @@ from accounts.customers import create_customer
 from accounts.models import Customer, Limits, Token
 from accounts.request_limits import set_limits
 from accounts.revocation import POLICY, Cause, revoke_access
+from accounts.tokens import Grant
 from tests.accounts.test_revocation import PASSWORD, TRIGGERS, browser_of
 from tests.responses import assert_problem
 from trades import place
@@ -334,7 +335,7 @@ def test_a_process_forgets_when_it_remembers_too_much(carol: Customer, monkeypat
 
 
 def test_a_grant_is_remembered_only_until_its_use_must_be_recorded_again(robot: Robot) -> None:
-    def find_used(seconds_ago: int) -> Token:
+    def find_used(seconds_ago: int) -> Grant:
         robot.row.update(last_used_at=timezone.now() - timedelta(seconds=seconds_ago))
         grant = tokens.find(robot.issued.token)
         assert grant is not None
