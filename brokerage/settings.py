@@ -120,12 +120,15 @@ PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
     "web.patience.AnswerInTime",
+    "web.headers.RememberedHeaders",
+    "web.problems.Problems",
+]
+REMEMBERED_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "web.headers.DefaultHeaders",
     "office.access.ContentPolicy",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "web.problems.Problems",
 ]
 PROGRAM_PATHS = ("/api/v1/", "/alpaca/", "/exchange/")
 # The middleware of health checks and metrics, which are requested by any host name and without TLS.

@@ -33,12 +33,14 @@ class Grant(Protocol):
 
     id: UUID
     customer_id: int
-    customer: Any
     scopes: list[str]
     allowed_addresses: list[str] | None
     own_reads_a_minute: int | None
     own_orders_a_minute: int | None
     version: str
+
+    @property
+    def customer(self) -> Any: ...
 
 
 @cache

@@ -1,12 +1,19 @@
 """Headers: reading those of a request, and the default ones of every response."""
 
 from collections.abc import Callable
+from typing import Any
 
+from django.conf import settings
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
+from django.middleware.security import SecurityMiddleware
+from django.utils.module_loading import import_string
 from rest_framework.request import Request
 
 RETRY_AFTER_SECONDS = 2
 RETRYABLE_STATUSES = (429, 503)  # their responses always carry Retry-After
+REMEMBERED_MAX = 100  # kinds of requests; a host name may be a pattern in ALLOWED_HOSTS
+EMPTY = 204
 
 
 def header(request: HttpRequest | Request, name: str) -> str | None:
@@ -28,6 +35,58 @@ class DefaultHeaders:
         """Return the response with the missing headers added."""
         response = self._get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
-        if response.status_code in RETRYABLE_STATUSES:
-            response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        _add_retry_after(response)
         return response
+
+
+class RememberedHeaders:
+    """Middleware: do to requests of programs what the setting REMEMBERED_MIDDLEWARE does, from memory.
+
+    They check the name of the host and set headers, which are the same for all requests of one kind. Asking them each
+    time took a twentieth of what a placing costs. So they are asked once for each kind, with an empty response.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+        self._security = SecurityMiddleware(_empty_response)
+        ask: Any = _empty_response
+        for name in reversed(settings.REMEMBERED_MIDDLEWARE):
+            ask = convert_exception_to_response(import_string(name)(ask))
+        self._ask: Callable[[HttpRequest], HttpResponse] = ask
+        self._remembered: dict[tuple[str | None, bool, str | None], dict[str, str]] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the response with the missing headers added."""
+        if self._security.process_request(request) is not None:
+            return self._ask(request)  # redirects to https
+        paths = next((prefix for prefix in settings.PROGRAM_PATHS if request.path_info.startswith(prefix)), None)
+        kind = header(request, "Host"), request.is_secure(), paths
+        headers = self._remembered.get(kind)
+        if headers is None:
+            asked = self._ask(request)
+            if asked.status_code != EMPTY:
+                return asked
+            headers = self._remember(kind, asked)
+        response = self._get_response(request)
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        if not response.streaming:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+        _add_retry_after(response)
+        return response
+
+    def _remember(self, kind: tuple[str | None, bool, str | None], asked: HttpResponse) -> dict[str, str]:
+        if len(self._remembered) >= REMEMBERED_MAX:
+            self._remembered.clear()
+        del asked.headers["Content-Type"], asked.headers["Content-Length"]
+        self._remembered[kind] = dict(asked.headers)
+        return self._remembered[kind]
+
+
+def _empty_response(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=EMPTY)
+
+
+def _add_retry_after(response: HttpResponse) -> None:
+    if response.status_code in RETRYABLE_STATUSES:
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))

@@ -14,15 +14,16 @@ import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from standardwebhooks import Webhook
 
 from accounts import tokens
 from accounts.models import Customer
-from brokerage.wsgi import application, people, probes, programs
+from brokerage.wsgi import Door, application, people, probes, programs
 from tests.conftest import StandInExchange
 from tests.people import open_account
+from web import headers
 
 Response = tuple[str, dict[str, str], bytes]
 PASSWORD = "correct horse battery staple"
@@ -123,8 +124,43 @@ def test_probes_may_call_a_process_by_any_name_and_without_tls(path: str, host: 
 
 
 def test_the_programs_stack_has_a_subset_of_the_middleware_in_the_same_order() -> None:
-    part = settings.PROGRAM_MIDDLEWARE
+    asked, part = settings.REMEMBERED_MIDDLEWARE, list(settings.PROGRAM_MIDDLEWARE)
+    place = part.index("web.headers.RememberedHeaders")
+    part[place : place + 1] = asked
     assert [name for name in settings.MIDDLEWARE if name in part] == part
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_stacks_treat_hosts_and_schemes_alike(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["localhost", ".example.com"]
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    stacks = [Door(settings.MIDDLEWARE), Door(settings.PROGRAM_MIDDLEWARE)]
+    seen = []
+    for host in ("a.example.com", "evil.example", "b.example.com", "a.example.com", "evil.example", "a b", ""):
+        for path in ("/api/v1/trades", "/exchange/callbacks", "/exchange/other", "/alpaca/v2/account"):
+            for scheme in ({}, {"X-Forwarded-Proto": "https"}, {}):
+                responses = [call(stack, "GET", path, host=host, **scheme) for stack in stacks]
+                assert responses[0] == responses[1], (host, path, scheme)
+                seen.append((responses[0][0][:3], "Strict-Transport-Security" in responses[0][1]))
+    assert {("401", True), ("301", False), ("405", False), ("400", True)} <= set(seen)
+
+
+def test_kinds_of_requests_that_are_remembered_are_bounded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ALLOWED_HOSTS = [".example.com"]
+    monkeypatch.setattr(headers, "REMEMBERED_MAX", 2)
+    asked = []
+    security = headers.SecurityMiddleware.process_response
+
+    def note(self: Any, request: Any, response: Any) -> Any:
+        asked.append(request.get_host())
+        return security(self, request, response)
+
+    monkeypatch.setattr(headers.SecurityMiddleware, "process_response", note)
+    middleware = headers.RememberedHeaders(lambda request: HttpResponse())
+    for name in ("a", "b", "a", "c", "a"):
+        middleware(RequestFactory().get("/api/v1/trades", headers={"host": f"{name}.example.com"}))
+    assert asked == [f"{name}.example.com" for name in ("a", "b", "c", "a")]
 
 
 @pytest.mark.django_db(transaction=True)

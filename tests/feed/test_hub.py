@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from accounts import tokens
 from accounts.models import Customer
-from accounts.tokens import Issued
+from accounts.tokens import Grant, Issued
 from feed import hub, reader
 from feed.hub import Hub
 from feed.reader import Cursor, Event
@@ -17,6 +18,12 @@ from trades.place import place_trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TokenOf = Callable[[Customer], Issued]
+
+
+def grant_of(issued: Issued) -> Grant:
+    grant = tokens.find(issued.token)
+    assert grant is not None
+    return grant
 
 
 def test_an_event_is_rendered_once_for_all_streams_of_its_customer(bob: Customer, token_of: TokenOf) -> None:
@@ -30,7 +37,7 @@ def test_an_event_is_rendered_once_for_all_streams_of_its_customer(bob: Customer
     async def read(stream_hub: Hub) -> list[list[bytes]]:
         async def follow(number: int) -> list[bytes]:
             with stream_hub.connection(f"192.0.2.{number}") as connection:
-                connection.admit(issued.grant)
+                connection.admit(grant)
                 with connection.stream(start, render) as stream:
                     received: list[bytes] = []
                     while len(received) < 5:
@@ -43,7 +50,7 @@ def test_an_event_is_rendered_once_for_all_streams_of_its_customer(bob: Customer
         await place(bob, 5)
         return list(await asyncio.gather(*readers))
 
-    issued, start, stream_hub = token_of(bob), reader.latest_cursor(), Hub()
+    grant, start, stream_hub = grant_of(token_of(bob)), reader.latest_cursor(), Hub()
     received = asyncio.run(read(stream_hub))
     stream_hub.close()
     assert received == [[event_id.encode() for event_id in ids_of(bob)]] * 40
@@ -59,7 +66,7 @@ def test_a_read_returns_a_limited_number_of_events_per_customer(
     async def read() -> list[list[bytes]]:
         batches: list[list[bytes]] = []
         with stream_hub.connection("192.0.2.1") as connection:
-            connection.admit(issued.grant)
+            connection.admit(grant)
             with connection.stream(Cursor(0, 0), lambda event: event.id.encode()) as stream:
                 while sum(map(len, batches)) < 10:
                     batch = await stream.next(10)
@@ -69,7 +76,7 @@ def test_a_read_returns_a_limited_number_of_events_per_customer(
 
     for _ in range(10):
         place_trade(bob.id, "AAPL", "BUY", 1)
-    issued, stream_hub = token_of(bob), Hub()
+    grant, stream_hub = grant_of(token_of(bob)), Hub()
     batches = asyncio.run(read())
     stream_hub.close()
     assert [len(contents) for contents in batches] == [3, 3, 3, 1]
