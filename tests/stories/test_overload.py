@@ -45,7 +45,13 @@ Json = dict[str, Any]
 def limited_brokerage() -> Iterator[Brokerage]:
     """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
-    env = {**FRUGAL, "OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
+    # Two workers each: one takes 256 connections, and CLIENTS_MANY keep theirs open.
+    env = {
+        **FRUGAL,
+        "WEB_WORKERS": "2",
+        "OPEN_TRADES_MAX": str(OPEN_MAX),
+        "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX),
+    }
     try:
         with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as brokerage:
             yield brokerage
