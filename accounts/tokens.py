@@ -58,12 +58,12 @@ class Issued:
 
 @dataclass(slots=True)
 class Grant:
-    """What a token allows, as this process found it up to LAST_USED_SECONDS ago. It may have ended or changed since.
+    """What a token allowed when this process last looked it up. The token may have been changed or revoked since then.
 
     Attributes:
         own_reads_a_minute: The customer's own limit (`Limits`), if any; likewise `own_orders_a_minute`.
-        version: Changes whenever any of the others changes.
-        noted_seconds: For how many more seconds its last use counts as recent.
+        version: A text that changes whenever what the token allows changes.
+        noted_seconds: For how many more seconds the token's last use counts as recent.
     """
 
     id: UUID
@@ -283,10 +283,10 @@ def _scopes(text: str) -> list[str]:
     return scopes
 
 
-# Every API request begins with one of these, and most tokens are not remembered. So requests share a statement.
+# Most API requests begin with one of these look-ups, so those that arrive together share a statement.
 _find_by_token = Batcher(partial(_find_all, "token_hash"))
 _find_by_key_id = Batcher(partial(_find_all, "key_id"))
-# It also reads the customer's own limits, for `web.rate_limits`.
+# Includes the customer's own limits, for `web.rate_limits`.
 VALID = """
     FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id

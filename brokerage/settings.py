@@ -123,6 +123,7 @@ PROGRAM_MIDDLEWARE = [
     "web.headers.RememberedHeaders",
     "web.problems.Problems",
 ]
+# Called once for each host name, scheme and entry of PROGRAM_PATHS, and may look at nothing else.
 REMEMBERED_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "web.headers.DefaultHeaders",

@@ -1,7 +1,7 @@
 """Headers: reading those of a request, and the default ones of every response."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 RETRY_AFTER_SECONDS = 2
 RETRYABLE_STATUSES = (429, 503)  # their responses always carry Retry-After
-REMEMBERED_MAX = 100  # kinds of requests; a host name may be a pattern in ALLOWED_HOSTS
+REMEMBERED_MAX = 100  # kinds of requests; ALLOWED_HOSTS may allow any number of host names
 EMPTY = 204
 
 
@@ -23,6 +23,14 @@ def header(request: HttpRequest | Request, name: str) -> str | None:
     """
     value: str | None = request.META.get("HTTP_" + name.upper().replace("-", "_"))
     return value
+
+
+class Kind(NamedTuple):
+    """What the remembered headers of a response depend on."""
+
+    host: str | None
+    is_secure: bool
+    paths: str | None
 
 
 class DefaultHeaders:
@@ -40,10 +48,11 @@ class DefaultHeaders:
 
 
 class RememberedHeaders:
-    """Middleware: do to requests of programs what the setting REMEMBERED_MIDDLEWARE does, from memory.
+    """Middleware: give responses to programs the headers that the middleware in REMEMBERED_MIDDLEWARE would set.
 
-    They check the name of the host and set headers, which are the same for all requests of one kind. Asking them each
-    time took a twentieth of what a placing costs. So they are asked once for each kind, with an empty response.
+    That middleware checks the host name and sets the same headers for all requests of one kind: of one host name, one
+    scheme and one group of paths. Calling it for each request took a twentieth of what a placing costs. So it is called
+    once for each kind, with an empty response, and its headers are remembered.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -53,14 +62,14 @@ class RememberedHeaders:
         for name in reversed(settings.REMEMBERED_MIDDLEWARE):
             ask = convert_exception_to_response(import_string(name)(ask))
         self._ask: Callable[[HttpRequest], HttpResponse] = ask
-        self._remembered: dict[tuple[str | None, bool, str | None], dict[str, str]] = {}
+        self._remembered: dict[Kind, dict[str, str]] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Return the response with the missing headers added."""
         if self._security.process_request(request) is not None:
             return self._ask(request)  # redirects to https
         paths = next((prefix for prefix in settings.PROGRAM_PATHS if request.path_info.startswith(prefix)), None)
-        kind = header(request, "Host"), request.is_secure(), paths
+        kind = Kind(header(request, "Host"), request.is_secure(), paths)
         headers = self._remembered.get(kind)
         if headers is None:
             asked = self._ask(request)
@@ -75,7 +84,7 @@ class RememberedHeaders:
         _add_retry_after(response)
         return response
 
-    def _remember(self, kind: tuple[str | None, bool, str | None], asked: HttpResponse) -> dict[str, str]:
+    def _remember(self, kind: Kind, asked: HttpResponse) -> dict[str, str]:
         if len(self._remembered) >= REMEMBERED_MAX:
             self._remembered.clear()
         del asked.headers["Content-Type"], asked.headers["Content-Length"]

@@ -45,7 +45,7 @@ Json = dict[str, Any]
 def limited_brokerage() -> Iterator[Brokerage]:
     """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
-    # Two workers each: one takes 256 connections, and CLIENTS_MANY keep theirs open.
+    # Two workers each, because a worker takes 256 connections, and CLIENTS_MANY clients keep theirs open.
     env = {
         **FRUGAL,
         "WEB_WORKERS": "2",
