@@ -5,16 +5,18 @@ A ring says only "there may be work for this customer". It may get lost (the swe
 
 Rings are coalesced. Each lane has a set of the customers that have rung, and a bell. The bell is up while a message
 is in the lane's queue or a worker is awake; a ring then needs no further message. An awake worker visits all lanes
-until no customer is left (`collect_rings`), and puts its name on their bells. Before it goes to sleep it waits a moment
-for the next ring, because a message costs more than everything else about a ring. A second worker helps only while a
-whole batch is waiting, because small batches on many workers would make every trade more expensive. RabbitMQ has no
-sets, so there each ring is a message that names its customers. No other module knows the difference.
+until no customer is left (`collect_rings`). It puts the key of a list on their bells, to which the next ring adds, and
+before it goes to sleep it waits a moment at that list, because a message costs more than everything else about a ring.
+A second worker helps only while a whole batch is waiting, because small batches on many workers would make every trade
+more expensive. RabbitMQ has no sets, so there each ring is a message that names its customers. No other module knows
+the difference.
 """
 
 import time
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +31,8 @@ CUSTOMERS_PER_TURN_MAX = 100  # the trades that one Execute can carry
 BELL_SECONDS_MAX = 2  # the longest that a lane stays silent after its message was lost
 LINGER_SECONDS = 0.01  # how long a worker that has found more than one customer waits for more of them
 WAIT_SECONDS = 0.2  # how long a worker waits for the next ring before it goes to sleep
-AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch or wait, even if it died meanwhile
-WORKER = uuid4().hex  # the name of this process on bells
+AWAKE_SECONDS = 0.5  # how long a worker counts as awake after it collected a batch, even if it died meanwhile
+WORKER = uuid4().hex  # this process, in the key that it puts on bells
 COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it returns control to Celery
 
 log = structlog.get_logger()
@@ -117,30 +119,27 @@ def collect_rings(lane: int, named_customers: Sequence[int] = ()) -> Iterator[li
             yield sorted(named_customers)
         return
     ends_at = time.monotonic() + COLLECT_SECONDS_MAX
-    customer_ids, lane = _collect_batch(lane)
+    customer_ids, lane, may_wait = _collect_batch(lane)
     while customer_ids:
+        may_wait_until = time.monotonic() + AWAKE_SECONDS - WAIT_SECONDS
         yield sorted(customer_ids)
         if time.monotonic() > ends_at:
             _hand_over(lane)
             return
-        customer_ids, lane = _collect_batch(lane, may_wait=True)
+        if may_wait and time.monotonic() < may_wait_until:
+            broker().blpop([wake_key()], WAIT_SECONDS)  # returns at once if someone has rung meanwhile
+        customer_ids, lane, may_wait = _collect_batch(lane)
 
 
-def _collect_batch(lane: int, may_wait: bool = False) -> tuple[set[int], int]:
-    """Return the next batch, and the lane to begin the following one with: the first that still has customers.
-
-    If no customer has rung and the worker may wait, it waits up to WAIT_SECONDS for one.
-    """
-    customer_ids, next_lane, must_wait = _pop_customers(lane, may_wait=may_wait)
-    if must_wait:
-        broker().blpop([wake_key()], WAIT_SECONDS)
-        customer_ids, next_lane, _ = _pop_customers(lane)
+def _collect_batch(lane: int) -> tuple[set[int], int, bool]:
+    """Return the next batch, and what `_pop_customers` says about the following one."""
+    customer_ids, next_lane, may_wait = _pop_customers(lane)
     if 1 < len(customer_ids) < CUSTOMERS_PER_TURN_MAX:
         # When trading is busy, a short wait for more customers makes each trade cheaper. A single customer never waits.
         time.sleep(LINGER_SECONDS)
-        more, next_lane, _ = _pop_customers(lane, len(customer_ids))
+        more, next_lane, may_wait = _pop_customers(lane, len(customer_ids))
         customer_ids |= more
-    return customer_ids, next_lane
+    return customer_ids, next_lane, may_wait
 
 
 def serve_only(lanes: Iterable[int]) -> None:
@@ -149,26 +148,32 @@ def serve_only(lanes: Iterable[int]) -> None:
     _lanes_served = frozenset(lanes)
 
 
-def _pop_customers(lane: int, collected: int = 0, may_wait: bool = False) -> tuple[set[int], int, bool]:
-    """Return customers that have rung, the lane to begin the next time with, and whether to wait for a ring."""
-    lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
-    if _lanes_served is not None:
-        lanes = [number for number in lanes if number in _lanes_served]
-    keys = [key(number) for number in lanes for key in (bell_key, rung_key, queue_key)]
+def _pop_customers(lane: int, collected: int = 0) -> tuple[set[int], int, bool]:
+    """Return customers that have rung, the lane to begin the next time with, and whether to wait for a ring first.
+
+    The next time begins with the first lane that still has customers. If there is none, and no other worker is awake,
+    this one may wait.
+    """
+    lanes, keys = _lanes_from(lane, _lanes_served, settings.LANES)
     limits = CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
-    customer_ids, next_place, needs_another_worker, must_wait = broker().eval(
-        POP, len(keys), *keys, *limits, WORKER, wake_key(), int(may_wait)
-    )
+    customer_ids, next_place, needs_another_worker, may_wait = broker().eval(POP, len(keys), *keys, *limits, wake_key())
     next_lane = lanes[next_place - 1] if next_place else lane
     if needs_another_worker:
         _send_message(next_lane)
-    return set(map(int, customer_ids)), next_lane, bool(must_wait)
+    return set(map(int, customer_ids)), next_lane, bool(may_wait)
+
+
+@lru_cache(256)  # it makes three names for each lane
+def _lanes_from(lane: int, served: frozenset[int] | None, count: int) -> tuple[Sequence[int], Sequence[str]]:
+    """Return the lanes that this worker serves, beginning with this one, and the keys that POP needs of them."""
+    lanes = [(lane + offset) % count for offset in range(count)]
+    lanes = [number for number in lanes if served is None or number in served]
+    return lanes, [key(number) for number in lanes for key in (bell_key, rung_key, queue_key)]
 
 
 def _hand_over(lane: int) -> None:
     """Leave the lanes to the worker that takes the next message."""
-    bells = [bell_key(number) for number in range(settings.LANES)]
-    broker().eval(HAND_OVER, len(bells), *bells, BELL_SECONDS_MAX, WORKER)
+    broker().eval(HAND_OVER, settings.LANES, *map(bell_key, range(settings.LANES)), BELL_SECONDS_MAX, wake_key())
     _send_message(lane)
 
 

@@ -10,25 +10,24 @@ RING = """
         if not bell then
             redis.call('SET', KEYS[i], 1, 'EX', ARGV[1])
             silent[#silent + 1] = (i + 1) / 2
-        elseif string.find(bell, 'wake:', 1, true) then
+        elseif string.find(bell, 'wake:', 1, true) and redis.call('EXISTS', bell) == 0 then
             redis.call('RPUSH', bell, 1)
             redis.call('EXPIRE', bell, ARGV[1])
         end
     end
     return silent
 """
-# Pops customers from the sets and takes the bells down in one step, so a customer that joined a set whose bell was up
-# is never missed. If there are none and the worker may wait, the bells get the key of the list on which it waits.
-# Lanes whose bell has another worker's name are left to that worker, unless a whole batch waits there. If that worker
-# dies, its bells expire.
+# Pops customers from the sets. In the same step, the bells get the key of the list on which this worker waits for the
+# next ring, or are taken down if no customer was left, so a customer that joined a set whose bell was up is never
+# missed. Lanes whose bell has another worker's key are left to that worker, unless a whole batch waits there. If that
+# worker dies, its bells expire.
 POP = """
-    local batch_max, collected, awake, worker, wake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-    local may_wait = ARGV[6] == '1'
-    local customers, next_place, remaining, is_served, waiting = {}, 0, 0, {}, 0
+    local batch_max, collected, awake, wake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+    local customers, next_place, remaining, is_served, is_alone, waiting = {}, 0, 0, {}, true, 0
     for i = 1, #KEYS, 3 do
         local name = redis.call('GET', KEYS[i])
-        if name and name ~= '1' and name ~= worker and name ~= wake then
-            is_served[i], waiting, may_wait = true, waiting + redis.call('SCARD', KEYS[i + 1]), false
+        if name and name ~= '1' and name ~= wake then
+            is_served[i], is_alone, waiting = true, false, waiting + redis.call('SCARD', KEYS[i + 1])
         end
     end
     for i = 1, #KEYS, 3 do
@@ -44,16 +43,12 @@ POP = """
     local is_over = collected + #customers == 0
     for i = 1, #KEYS, 3 do
         if not is_served[i] then
-            if is_over and not may_wait then
-                redis.call('DEL', KEYS[i])
-            else
-                redis.call('SET', KEYS[i], is_over and wake or worker, 'PX', awake)
-            end
+            if is_over then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], wake, 'PX', awake) end
         end
     end
     redis.call('DEL', wake)
     local needs_another_worker = remaining >= batch_max and redis.call('LLEN', KEYS[next_place * 3]) == 0
-    return {customers, next_place, needs_another_worker and 1 or 0, is_over and may_wait and 1 or 0}
+    return {customers, next_place, needs_another_worker and 1 or 0, is_alone and next_place == 0 and 1 or 0}
 """
 HAND_OVER = """
     for i = 1, #KEYS do

@@ -101,13 +101,14 @@ def test_a_ring_while_a_worker_is_awake_waits_for_its_next_round() -> None:
 
 def test_a_ring_wakes_a_waiting_worker_without_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     early, late, in_another_lane = [*customers_of(3, 2), *customers_of(4, 1)]
+    monkeypatch.setattr(lane, "AWAKE_SECONDS", 2.0)
     monkeypatch.setattr(lane, "WAIT_SECONDS", 0.9)
     ring([early])
     rounds = collect_rings(3)
     assert next(rounds) == [early]
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(next, rounds)
-        eventually(lambda: lane.broker().get(lane.bell_key(4)) == lane.wake_key().encode())
+        eventually(lambda: any(client["cmd"] == "blpop" for client in lane.broker().client_list()))
         started_at = time.monotonic()
         ring([late, in_another_lane])
         assert waiting.result() == sorted([late, in_another_lane])
@@ -115,6 +116,18 @@ def test_a_ring_wakes_a_waiting_worker_without_a_message(monkeypatch: pytest.Mon
     assert [len(messages(number)) for number in (3, 4)] == [1, 0]
     assert list(rounds) == []
     assert not lane.broker().keys("*bell*") + lane.broker().keys("*wake*")
+
+
+def test_many_rings_during_a_turn_wake_the_worker_once() -> None:
+    early, *late = customers_of(3, 4)
+    ring([early])
+    rounds = collect_rings(3)
+    assert next(rounds) == [early]
+    for customer in late:
+        ring([customer])
+    assert lane.broker().llen(lane.wake_key()) == 1
+    assert next(rounds) == late
+    assert not lane.broker().exists(lane.wake_key())
 
 
 def test_another_worker_takes_over_from_one_that_died_while_waiting(
@@ -310,7 +323,7 @@ def test_an_unresponsive_broker_delays_only_one_ring_and_briefly(broker_at: Any,
     lane.broker_backoff.start(60)
     started_at = time.monotonic()
     assert not any(ring([customer]) for customer in range(1, 1000))
-    assert time.monotonic() - started_at < 1
+    assert time.monotonic() - started_at < 0.5
 
 
 @pytest.mark.parametrize("fault", ["closed", "frozen"])
