@@ -219,6 +219,11 @@ def _run_parallel(work: Callable[[psycopg.Connection], None], connections: list[
 # -- the customers; `id` runs from %(first)s up to %(end)s
 
 EACH_CUSTOMER = "generate_series(%(first)s::bigint, %(end)s::bigint - 1) AS id"
+# A time-ordered id (uuid7), with the customer's id instead of random bits.
+TRANSFER_ID = """
+    (lpad(to_hex((extract(epoch FROM %(now)s::timestamptz) * 1000)::bigint), 12, '0') || '70008'
+     || lpad(to_hex(id), 15, '0'))::uuid
+"""
 CUSTOMERS = [
     f"""
     INSERT INTO accounts_customer (id, password, is_superuser, email, name, is_active, is_staff, theme, time_zone)
@@ -240,11 +245,11 @@ CUSTOMERS = [
     """,
     f"""
     INSERT INTO accounts_transfer (id, customer_id, type, amount)
-    SELECT md5('transfer' || id)::uuid, id, 'deposit', %(deposit)s FROM {EACH_CUSTOMER}
+    SELECT {TRANSFER_ID}, id, 'deposit', %(deposit)s FROM {EACH_CUSTOMER}
     """,
     f"""
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, settles_on)
-    SELECT id, '', 'deposit', md5('transfer' || id)::uuid, %(deposit)s, %(deposit)s,
+    SELECT id, '', 'deposit', {TRANSFER_ID}, %(deposit)s, %(deposit)s,
            (now() AT TIME ZONE 'America/New_York')::date
     FROM {EACH_CUSTOMER}
     """,
