@@ -170,7 +170,7 @@ class ProofTable(PageTable):
     """Proofs of the books, newest first."""
 
     list_display = (
-        moment("at", "at"), "ok", "extent", "customers", "trades", "postings", "violations_count", "took_ms",
+        moment("at", "at"), "ok", "extent", "customers", "trades", "postings", "violations_count", "took",
         "asked_by",
     )  # fmt: skip
     key = "id"
@@ -182,12 +182,20 @@ class ProofTable(PageTable):
     def page_of(self, request: HttpRequest, row: Proof) -> dict[str, Any]:
         return {"proof": row, "full": proofs.last_full(row)}
 
+    @column("ms")
+    def took(self, proof: Proof) -> str:
+        return f"{proof.took_ms:,}"
+
 
 @admin.register(Reconciliation)
 class ReconciliationTable(Table):
     """Reconciliations with the exchange, newest first."""
 
-    list_display = (moment("at", "at"), "orders", "fills", "tickers", "breaks", "took_ms", "asked_by")
+    list_display = (moment("at", "at"), "orders", "fills", "tickers", "breaks", "took", "asked_by")
     key = "id"
     bounded = False
     shows_customers = False
+
+    @column("ms")
+    def took(self, reconciliation: Reconciliation) -> str:
+        return f"{reconciliation.took_ms:,}"
