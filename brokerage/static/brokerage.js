@@ -273,6 +273,9 @@ function showHeadline(prices, totalChange) {
   if (!delta || Number.isNaN(ratio)) return;
   delta.textContent = `${ratio > 0 ? "▲ " : ratio < 0 ? "▼ " : ""}${signedUsd(gain)} (${percent(ratio)})`;
   delta.className = `change ${tone(ratio)}`;
+  const chart = figure.closest("section").querySelector("figure[data-points]");
+  chart?.classList.remove("gain", "loss", "flat");
+  chart?.classList.add(tone(ratio));
 }
 
 if (document.querySelector("[data-ticker], [data-live]")) {

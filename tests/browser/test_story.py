@@ -291,6 +291,11 @@ def test_pages_update_by_themselves(open_browser: OpenBrowser) -> None:
         "name => document.querySelector(`${row} [data-${name}]`).textContent))"
     )
     assert total == position, "the total of a single position"
+    tone, chart_tone = browser.driver.execute_script(
+        "return ['[data-delta] .change', 'figure[data-points]'].map("
+        "place => document.querySelector(place).className.match(/gain|loss|flat/)[0])"
+    )
+    assert chart_tone == tone, "the chart has the color of the change"
     browser.screenshot("live-home")
     browser.driver.execute_script("arguments[0].focus()", browser.find(".chart-reader"))
     browser.find(".chart-reader").send_keys(Keys.ARROW_LEFT)
