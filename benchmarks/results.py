@@ -32,10 +32,15 @@ def medians(runs: Sequence[Any]) -> Any:
 
 
 GOALS = (
-    # name, path in the result, relation, goal
-    ("settled / bare limit", "ratio", ">=", 0.50),
+    # name, path in the result or a quotient of two, relation, goal
+    ("settled / bare limit", "ratio", ">=", 0.75),
     ("times the plain peer", "peers.plain.times", ">=", 10),
     ("times procrastinate with a lock per customer", "peers.procrastinate.times", ">=", 5),
+    ("CPU a trade at 100 trades/s, ms", "latency.100.cpuMs.total", "<=", 4),
+    ("statements a trade at 100 trades/s", "footprint.statements", "<=", 10),
+    ("settled with 2 `lanes` / 1", "lanes.2.tradesPerSecond / lanes.1.tradesPerSecond", ">=", 0.95),
+    ("settled with 4 `lanes` / 1", "lanes.4.tradesPerSecond / lanes.1.tradesPerSecond", ">=", 0.95),
+    ("CPU a trade with 4 `lanes` / 1", "lanes.4.cpuMs.total / lanes.1.cpuMs.total", "<=", 1.10),
     ("placing p99 at 300 trades/s, ms", "latency.300.placing.p99", "<", 50),
     ("placed to final p99 at 100 trades/s, ms", "latency.100.final.p99", "<", 200),
     ("placed to final p99 at 300 trades/s, ms", "latency.300.final.p99", "<", 200),
@@ -61,9 +66,10 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return each goal that was measured, with the measurement."""
     rows = []
     for name, path, relation, goal in GOALS:
-        measured = _at(result, path)
-        if measured is None:
+        values = [_at(result, part) for part in path.split(" / ")]
+        if None in values:
             continue
+        measured = values[0] if len(values) == 1 else round(values[0] / values[1], 3)
         met = {">=": measured >= goal, ">": measured > goal, "<=": measured <= goal, "<": measured < goal}[relation]
         rows.append({"goal": name, "wanted": f"{relation} {goal:g}", "measured": measured, "met": met})
     return rows
