@@ -182,9 +182,9 @@ class ProofTable(PageTable):
     def page_of(self, request: HttpRequest, row: Proof) -> dict[str, Any]:
         return {"proof": row, "full": proofs.last_full(row)}
 
-    @column("ms")
+    @column("took")
     def took(self, proof: Proof) -> str:
-        return f"{proof.took_ms:,}"
+        return f"{proof.took_ms:,} ms"
 
 
 @admin.register(Reconciliation)
@@ -196,6 +196,6 @@ class ReconciliationTable(Table):
     bounded = False
     shows_customers = False
 
-    @column("ms")
+    @column("took")
     def took(self, reconciliation: Reconciliation) -> str:
-        return f"{reconciliation.took_ms:,}"
+        return f"{reconciliation.took_ms:,} ms"

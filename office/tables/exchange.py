@@ -49,9 +49,9 @@ class CallTable(Table):
         """Return the error if there was no answer, otherwise the answers that are not plain acceptances."""
         return call.seen or ", ".join(sorted(set(call.answers.values()))) or "accepted"
 
-    @column("ms")
+    @column("took")
     def took(self, call: Call) -> str:
-        return f"{call.took_ms:,.1f}"
+        return f"{call.took_ms:,.1f} ms"
 
 
 @admin.register(Stock)
