@@ -58,7 +58,7 @@ class Issued:
 
 @dataclass(slots=True)
 class Grant:
-    """What a token allowed when this process last looked it up. The token may have been changed or revoked since then.
+    """What a token allowed when this process last read it. Since then, it may have been changed or revoked.
 
     Attributes:
         own_reads_a_minute: The customer's own limit (`Limits`), if any; likewise `own_orders_a_minute`.

@@ -26,7 +26,7 @@ def header(request: HttpRequest | Request, name: str) -> str | None:
 
 
 class Kind(NamedTuple):
-    """What the remembered headers of a response depend on."""
+    """A kind of request. All requests of one kind get the same headers."""
 
     host: str | None
     is_secure: bool

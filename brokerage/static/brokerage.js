@@ -199,13 +199,17 @@ function streamFailed() {
   setTimeout(openStream, Math.min(RECONNECT_MS_MAX, 1000 * 2 ** failures));
 }
 
+function paint(element, value) {
+  element.classList.remove("gain", "loss", "flat");
+  element.classList.add(tone(value));
+}
+
 function put(root, name, text, value) {
   for (const element of root.querySelectorAll(`[data-${name}]`)) {
     element.textContent = text;
     if (value === undefined) continue;
     const colored = /(^| )(gain|loss|flat)( |$)/.test(element.parentElement.className) && name !== "day-ratio" ? element.parentElement : element;
-    colored.classList.remove("gain", "loss", "flat");
-    colored.classList.add(tone(value));
+    paint(colored, value);
   }
 }
 
@@ -274,8 +278,7 @@ function showHeadline(prices, totalChange) {
   delta.textContent = `${ratio > 0 ? "▲ " : ratio < 0 ? "▼ " : ""}${signedUsd(gain)} (${percent(ratio)})`;
   delta.className = `change ${tone(ratio)}`;
   const chart = figure.closest("section").querySelector("figure[data-points]");
-  chart?.classList.remove("gain", "loss", "flat");
-  chart?.classList.add(tone(ratio));
+  if (chart) paint(chart, ratio);
 }
 
 if (document.querySelector("[data-ticker], [data-live]")) {

@@ -323,7 +323,7 @@ def test_an_unresponsive_broker_delays_only_one_ring_and_briefly(broker_at: Any,
     lane.broker_backoff.start(60)
     started_at = time.monotonic()
     assert not any(ring([customer]) for customer in range(1, 1000))
-    assert time.monotonic() - started_at < 0.5
+    assert time.monotonic() - started_at < 1
 
 
 @pytest.mark.parametrize("fault", ["closed", "frozen"])
