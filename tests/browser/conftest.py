@@ -201,7 +201,7 @@ def site(
     exchange.faults(latencyMs=500)
     market.refresh()
     market.forget()
-    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}), Lanes(), page_streams():
+    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}), page_streams(), Lanes():
         yield live_server.url
 
 
@@ -235,14 +235,15 @@ def page_streams() -> Iterator[None]:
     application = Application()
     server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],), name="stream")
-    thread.start()
     policy: Any = settings.CONTENT_SECURITY_POLICY
     directives = policy["DIRECTIVES"] | {"connect-src": ["'self'", address]}
+    # Django has no settings for an instant while it overrides some, so no thread may read one meanwhile.
     with override_settings(STREAM_URL=address, CONTENT_SECURITY_POLICY=policy | {"DIRECTIVES": directives}):
+        thread.start()
         yield
-    server.should_exit = server.force_exit = True
-    thread.join(10)
-    application.close()
+        server.should_exit = server.force_exit = True
+        thread.join(10)
+        application.close()
 
 
 class Chromiums:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from django.conf import settings
 from django.core import mail
-from django.test.utils import override_settings
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
@@ -302,11 +302,12 @@ def test_pages_update_by_themselves(open_browser: OpenBrowser) -> None:
     assert "%" in browser.find("[data-at]").text
 
 
-def test_without_a_stream_pages_poll(open_browser: OpenBrowser) -> None:
+def test_without_a_stream_pages_poll(open_browser: OpenBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
     carol = with_cash("carol@example.com", 5_000)
     browser = open_browser()
     browser.sign_in("carol@example.com")
-    with override_settings(STREAM_URL="http://127.0.0.1:1"):  # nobody answers there
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "STREAM_URL", "http://127.0.0.1:1")  # nobody answers there
         browser.go("/cash")
         browser.until(lambda: browser.find("html").get_attribute("data-kept") == "poll")
         deposit(carol.id, Decimal(111))
