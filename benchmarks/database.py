@@ -28,6 +28,15 @@ TRADES = """
     SELECT id, extract(epoch FROM placed_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, status
     FROM trades_trade WHERE id >= %s AND status IN ('FILLED', 'REJECTED')
 """
+# The customers' pauses between two mails end, too, so that the next stage has its own mail from its beginning.
+HURRY_MAIL = """
+    UPDATE trades_trademail SET due_at = CASE WHEN due_at IS NOT NULL THEN statement_timestamp() END, mailed_at = NULL
+    WHERE due_at > statement_timestamp() OR mailed_at IS NOT NULL
+"""
+MAIL_IS_LEFT = """
+    SELECT EXISTS (SELECT FROM trades_statuschange WHERE id > (SELECT max(place) FROM accounts_noticeplace))
+        OR EXISTS (SELECT FROM trades_trademail WHERE due_at IS NOT NULL) OR EXISTS (SELECT FROM accounts_mail)
+"""
 SIZES = """
     SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT 10
@@ -132,6 +141,16 @@ class Database:
         """Update statistics and do a checkpoint, so that every measurement begins in the same state."""
         self.connection.execute("VACUUM (ANALYZE)")
         self.connection.execute("CHECKPOINT")
+
+    def send_mail(self, seconds_max: float) -> None:
+        """Let the sweep send the mail about all trades at once, and wait until it has. Raises TimeoutError."""
+        ends_at = time.monotonic() + seconds_max
+        while self._row(MAIL_IS_LEFT)[0]:
+            if time.monotonic() > ends_at:
+                raise TimeoutError(f"mail is still left after {seconds_max:.0f} s")
+            self.connection.execute(HURRY_MAIL)
+            time.sleep(0.2)
+        self.connection.execute(HURRY_MAIL)
 
     def wait_until_nothing_is_open(self, seconds_max: float) -> float:
         """Wait until every trade is final; return the seconds that took. Raises TimeoutError."""

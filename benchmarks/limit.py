@@ -52,6 +52,7 @@ class Limit:
     def measure(self, seconds: int) -> dict[str, Any]:
         """Return the trades per second, and the cost of a trade."""
         self.runs += 1
+        self.site.calm_down()
         self.database.vacuum_and_checkpoint()
         variables = {
             "clients": CLIENTS,

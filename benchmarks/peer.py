@@ -211,6 +211,10 @@ class Peer:
             **self.started,
         }
 
+    def calm_down(self) -> None:
+        """Vacuum and do a checkpoint; a peer leaves nothing else behind."""
+        self.database.vacuum_and_checkpoint()
+
     def drain(self) -> float:
         """Wait until every trade is final; return the seconds that took."""
         return self.database.wait_until_nothing_is_open(DRAIN_SECONDS_MAX)

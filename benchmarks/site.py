@@ -183,6 +183,11 @@ class Site:
 
         return resume
 
+    def calm_down(self) -> None:
+        """Finish what earlier stages have left behind, so that every measurement begins in the same state."""
+        self.database.send_mail(DRAIN_SECONDS_MAX)
+        self.database.vacuum_and_checkpoint()
+
     def drain(self) -> float:
         """Wait until every trade is final; return the seconds that took."""
         return self.database.wait_until_nothing_is_open(DRAIN_SECONDS_MAX)

@@ -46,7 +46,7 @@ def settled(
     site: LoadTarget, settings: Settings, backlog: int | None = None, warm_up: float | None = None
 ) -> dict[str, Any]:
     """Measure the maximum throughput end to end: trades are placed as fast as others become final."""
-    site.database.vacuum_and_checkpoint()
+    site.calm_down()
     backlog = backlog or settings.backlog
     period = load.apply(
         site, settings.seconds, warm_up or settings.warm_up_seconds, settings.connections, backlog_max=backlog
@@ -69,7 +69,7 @@ def settled(
 
 def placed(site: Site, settings: Settings) -> dict[str, Any]:
     """Measure how fast trades are placed while none are settled, and then how fast the backlog is settled."""
-    site.database.vacuum_and_checkpoint()
+    site.calm_down()
     resume = site.freeze({"lanes", "sweep"})
     try:
         period = load.apply(
@@ -95,7 +95,7 @@ def placed(site: Site, settings: Settings) -> dict[str, Any]:
 
 def latencies(site: Site, settings: Settings, rate: float, seed: int) -> dict[str, Any]:
     """Measure latency at a fixed rate of trades."""
-    site.database.vacuum_and_checkpoint()
+    site.calm_down()
     period = load.apply(
         site, settings.seconds, settings.warm_up_seconds, max(settings.connections, 64), rate=rate, seed=seed
     )
