@@ -1,6 +1,7 @@
 # The commands of this project; `make help` lists them.
 
-PYTHON ?= python3
+# The Python to install into; a .venv that is there keeps its own.
+PYTHON ?= $(shell python3 local/choose_python.py 2>/dev/null || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # Stamp files: when the runtime packages were installed, and when the development tools were.
@@ -92,7 +93,7 @@ define install
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.11 or newer" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: Python 3.11 or newer is required, but $(PYTHON) is older: install it and run make PYTHON=/path/to/it" >&2; exit 1; }
-	@echo "installing $^ into $(VENV)"
+	@echo "installing $^ into $(VENV), for $(PYTHON)"
 	@uv=$$(command -v uv || { [ -x $(BIN)/uv ] && echo $(BIN)/uv; } || true); \
 	if [ -n "$$uv" ] && "$$uv" --version >/dev/null 2>&1; then \
 		$(BIN)/python -c '' 2>/dev/null || "$$uv" venv --quiet --clear --python "$$(command -v "$(PYTHON)")" $(VENV) && \
