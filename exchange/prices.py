@@ -66,11 +66,6 @@ class Quote:
     read_at: float | None = field(default=None, compare=False)
     is_last_known: bool = False
 
-    def __setstate__(self, state: Sequence[Any]) -> None:
-        """Unpickle a quote that another release has put into the shared cache: what it lacks has its default."""
-        for name, value in zip(_NAMES, (*state, *_DEFAULTS[len(state) :]), strict=False):
-            object.__setattr__(self, name, value)
-
     @property
     def age_seconds(self) -> float:
         """The seconds since we read it."""
@@ -78,6 +73,16 @@ class Quote:
 
 
 _NAMES, _DEFAULTS = zip(*((item.name, item.default) for item in fields(Quote)), strict=True)
+
+
+def _unpickle(quote: Quote, state: Sequence[Any]) -> None:
+    """Fill a quote that another release has put into the shared cache: what it lacks has its default."""
+    for name, value in zip(_NAMES, (*state, *_DEFAULTS[len(state) :]), strict=False):
+        object.__setattr__(quote, name, value)
+
+
+# Python 3.11.2, which is Debian 12's, replaces a method of this name that the class has, so it is set afterwards.
+Quote.__setstate__ = _unpickle  # type: ignore[attr-defined]
 
 
 class LastPrices:
