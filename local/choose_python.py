@@ -12,7 +12,7 @@ import sys
 import sysconfig
 
 SYSTEM = "/usr/bin/python3"
-SUITS = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
+SUITS = "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))"
 
 
 def choose(current: str, configuration: str, system: str = SYSTEM) -> str:
