@@ -86,6 +86,7 @@ class Generator:
         self.answers: list[tuple[float, float, float, int, str]] = []
         self.allowed = 0
         self.broken = 0
+        self.refusal = ""  # the first answer other than 201
         self.unparsed = b""
         for number in range(order.connections):
             self._open(Connection(order.addresses[number % len(order.addresses)]))
@@ -110,7 +111,7 @@ class Generator:
         self.epoll.register(connection.socket, select.EPOLLIN)
         self.idle.append(connection)
 
-    def run(self) -> dict[str, float]:
+    def run(self) -> dict[str, int | str]:
         """Place trades until the time is over, then wait for the responses."""
         order = self.order
         if order.backlog_max:
@@ -139,7 +140,8 @@ class Generator:
                 ],
                 file,
             )
-        return {"answered": len(self.answers), "unanswered": unanswered, "broken": self.broken}
+        summary = {"answered": len(self.answers), "unanswered": unanswered, "broken": self.broken}
+        return {**summary, "firstRefusal": self.refusal}
 
     def _schedule(self, start: float, end: float) -> deque[float]:
         moments: deque[float] = deque()
@@ -200,6 +202,8 @@ class Generator:
             found = answer.find(b'"tradeId":"', head_end)
             trade_id = answer[found + 11 : found + 47].decode("ascii", "replace") if found > 0 else ""
             status = int(answer[9:12])
+            if status != 201 and not self.refusal:
+                self.refusal = answer[head_end + 4 :].decode("utf-8", "replace")[:500]
             self.answers.append((connection.scheduled, connection.sent, time.monotonic(), status, trade_id))
             connection.answer = b""
             self.idle.append(connection)

@@ -163,7 +163,8 @@ def apply(
     )
     unexpected = Counter(answer.status for answer in answers if answer.status != 201)
     if unexpected or summary["unanswered"] or summary["broken"]:
-        raise LoadFailed(f"not every trade was placed: {dict(unexpected)}, {summary}")
+        when = sorted(round(answer.answered_at - start_at, 1) for answer in answers if answer.status != 201)
+        raise LoadFailed(f"not every trade was placed: {dict(unexpected)} at {when[:1]} to {when[-1:]} s, {summary}")
     return period
 
 
