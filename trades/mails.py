@@ -210,7 +210,8 @@ FIND_ENDED = """
             last = excluded.last,
             due_at = coalesce(mail.due_at, greatest(
                 excluded.due_at,
-                least(mail.mailed_at, statement_timestamp()) + make_interval(secs => %(pause)s)))
+                CASE WHEN mail.mailed_at IS NOT NULL  -- a customer may have had no mail yet, and LEAST ignores NULL
+                     THEN least(mail.mailed_at, statement_timestamp()) + make_interval(secs => %(pause)s) END))
     )
     SELECT (SELECT place FROM accounts_noticeplace WHERE name = %(place)s)
 """
