@@ -30,8 +30,9 @@ TRADES = """
 """
 # The customers' pauses between two mails end, too, so that the next stage has its own mail from its beginning.
 HURRY_MAIL = """
-    UPDATE trades_trademail SET due_at = CASE WHEN due_at IS NOT NULL THEN statement_timestamp() END, mailed_at = NULL
-    WHERE due_at > statement_timestamp() OR mailed_at IS NOT NULL
+    UPDATE trades_trademail
+    SET due_at = CASE WHEN due_at IS NOT NULL THEN statement_timestamp() END, mailed_at = 'epoch'
+    WHERE due_at > statement_timestamp() OR mailed_at > 'epoch'
 """
 MAIL_IS_LEFT = """
     SELECT EXISTS (SELECT FROM trades_statuschange WHERE id > (SELECT max(place) FROM accounts_noticeplace))
