@@ -30,8 +30,8 @@ VALUES (:customer, 'AAPL', :quantity, 0, :amount)
 ON CONFLICT (customer_id, ticker) DO UPDATE
 SET quantity = p.quantity + :shares, cost = p.cost - :cash::numeric, modified_at = now()
 RETURNING quantity AS shares_left \gset
-INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
-VALUES (:customer, '', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade::uuid, :cash::numeric, :cash_left::numeric, 100),
-       (:customer, 'AAPL', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade, :shares, :shares_left, 100);
+INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, settles_on)
+VALUES (:customer, '', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade::uuid, :cash::numeric, :cash_left::numeric, 100, current_date),
+       (:customer, 'AAPL', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade, :shares, :shares_left, 100, current_date);
 UPDATE trades_trade SET status = 'FILLED', price = 100, amount = :amount, settled_at = now() WHERE id = :trade;
 COMMIT;
