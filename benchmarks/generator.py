@@ -140,8 +140,12 @@ class Generator:
                 ],
                 file,
             )
-        summary = {"answered": len(self.answers), "unanswered": unanswered, "broken": self.broken}
-        return {**summary, "firstRefusal": self.refusal}
+        return {
+            "answered": len(self.answers),
+            "unanswered": unanswered,
+            "broken": self.broken,
+            "firstRefusal": self.refusal,
+        }
 
     def _schedule(self, start: float, end: float) -> deque[float]:
         moments: deque[float] = deque()

@@ -21,7 +21,7 @@ def choose(current: str, configuration: str, system: str = SYSTEM) -> str:
     Args:
         current: The path of the Python that runs.
         configuration: The arguments of `./configure` with which that one was built.
-        system: The path of the distribution's, which needs not exist.
+        system: The path of the distribution's, which need not exist.
     """
     if "--enable-optimizations" in configuration or not sys.platform.startswith("linux"):
         return current
