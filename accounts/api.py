@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from allauth.account.models import EmailAddress
@@ -19,23 +20,20 @@ from accounts import funding, queries, sign_ins, token_keys, tokens
 from accounts.models import CASH, Posting, Token, normal_email
 from accounts.networks import NETWORKS_MAX, network
 from accounts.restrictions import standing_of
-from accounts.settlement import Cash, cash_of
+from accounts.settlement import cash_of
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web.authentication import Grant
 from web.client_address import client_address
-from web.drf import (
+from web.drf import CustomerView, PageQuery, created, idempotency_key, page
+from web.serializers import (
     AmountField,
-    CustomerView,
-    PageQuery,
     StrictSerializer,
     TextField,
     WordField,
-    created,
-    idempotency_key,
     moment_field,
     money_field,
-    page,
-    shared,
+    shown,
+    validated,
 )
 
 UNVERIFIED = "This email address is not verified yet: sign in to the website and enter the code that we mailed to it."
@@ -57,9 +55,10 @@ class BalanceSerializer(serializers.Serializer[Any]):
     unsettled = money_field(help_text="Proceeds of sales that have not settled yet, USD.")
     settled = money_field(help_text="All cash except unsettled proceeds, USD.")
     withdrawable = money_field(help_text="Cash that is both available and settled, and so can be withdrawn, USD.")
-    goodFaithViolations = serializers.SerializerMethodField(
+    goodFaithViolations = serializers.IntegerField(
+        read_only=True,  # so it may be missing in what is shown
         help_text="Sales within the last 12 months of shares that were bought with unsettled proceeds, before the "
-        "proceeds had settled."
+        "proceeds had settled.",
     )
     settledCashOnlyUntil = serializers.DateField(
         source="settled_cash_until",
@@ -67,9 +66,6 @@ class BalanceSerializer(serializers.Serializer[Any]):
         help_text="Until this Eastern date, the account buys with settled cash only, because of too many violations.",
     )
     lastModified = moment_field(source="modified_at")
-
-    def get_goodFaithViolations(self, _: Cash) -> int:
-        return len(self.context["standing"].violations)
 
 
 class PostingSerializer(serializers.Serializer[Any]):
@@ -202,7 +198,7 @@ class BalanceView(CustomerView):
     def get(self, request: Request) -> Response:
         """Show your cash: the total, what is held for the trade in progress, what you can spend and withdraw."""
         cash, standing = cash_of(self.customer_id), standing_of(self.customer_id)
-        return Response(BalanceSerializer(cash, context={"standing": standing}).data)
+        return Response(shown(BalanceSerializer, cash) | {"goodFaithViolations": len(standing.violations)})
 
 
 class PostingsView(CustomerView):
@@ -215,17 +211,16 @@ class PostingsView(CustomerView):
         """List all movements of cash and shares, newest first."""
         parameters = self.list_query(PageQuery)
         postings = queries.postings_of(self.customer_id)
-        return Response(page(postings, "id", parameters, shared(PostingSerializer).to_representation))
+        return Response(page(postings, "id", parameters, partial(shown, PostingSerializer)))
 
 
 def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:
     key = idempotency_key(view.request)
-    body = TransferSerializer(data=view.request.data)
-    body.is_valid(raise_exception=True)
-    posting, replayed = transfer(view.customer_id, body.validated_data["amount"], key)
+    amount = validated(TransferSerializer, view.request.data)["amount"]
+    posting, replayed = transfer(view.customer_id, amount, key)
     if not replayed:
         funding.log_transfer(posting)
-    return created(PostingSerializer(posting).data, replayed)
+    return created(shown(PostingSerializer, posting), replayed)
 
 
 Handler = Callable[..., Response]
@@ -278,7 +273,7 @@ class TokensView(CustomerView):
     @extend_schema(operation_id="listTokens", responses=TokenListSerializer, tags=["tokens"])
     def get(self, request: Request) -> Response:
         """List your tokens, newest first, without their secrets."""
-        return Response(TokenListSerializer({"results": queries.tokens_of(self.customer_id)}).data)
+        return Response(shown(TokenListSerializer, {"results": queries.tokens_of(self.customer_id)}))
 
     @extend_schema(
         operation_id="createToken",
@@ -295,9 +290,7 @@ class TokensView(CustomerView):
         """Create a token with your email address and password. Its secrets are shown only in this response, and again
         if you repeat the request with the same `Idempotency-Key`."""
         key = idempotency_key(request)
-        body = CreateTokenSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        body_data = body.validated_data
+        body_data = validated(CreateTokenSerializer, request.data)
         email = normal_email(body_data["email"])
         try:
             check_attempt(email, client_address(request))
@@ -318,7 +311,7 @@ class TokensView(CustomerView):
             issued, replayed = token_keys.issue_once(customer, key, body_data["password"], *terms)
         if not replayed:
             sign_ins.note_token(request._request, issued.grant.customer)
-        return created(IssuedTokenSerializer(issued).data, replayed)
+        return created(shown(IssuedTokenSerializer, issued), replayed)
 
 
 class MayEndTokens(BasePermission):

@@ -1,5 +1,6 @@
 """The REST API of lots and gains."""
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,7 +15,8 @@ from accounts.gains_csv import gains_csv
 from accounts.models import LotMethod
 from accounts.queries import balance_of
 from web import documents
-from web.drf import CustomerView, PageQuery, TextField, money_field, page, shared
+from web.drf import CustomerView, PageQuery, page
+from web.serializers import TextField, money_field, shown
 from web.timezones import eastern_today
 
 
@@ -102,7 +104,7 @@ class LotsView(CustomerView):
         """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
         parameters = self.list_query(LotQuerySerializer)
         lots = gains.open_lots_of(self.customer_id, (parameters.get("stockTicker") or "").upper() or None)
-        found = page(lots, "id", parameters, shared(LotSerializer).to_representation)
+        found = page(lots, "id", parameters, partial(shown, LotSerializer))
         return Response({"method": balance_of(self.customer_id).lot_method} | found)
 
 
@@ -127,8 +129,8 @@ class GainsView(CustomerView):
         return Response(
             {
                 "year": year,
-                "shortTerm": GainTotalsSerializer(totals[False]).data,
-                "longTerm": GainTotalsSerializer(totals[True]).data,
+                "shortTerm": shown(GainTotalsSerializer, totals[False]),
+                "longTerm": shown(GainTotalsSerializer, totals[True]),
             }
-            | page(sold, "id", parameters, shared(GainSerializer).to_representation)
+            | page(sold, "id", parameters, partial(shown, GainSerializer))
         )

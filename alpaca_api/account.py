@@ -20,7 +20,7 @@ from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.models import Configuration
 from trades import checks
 from trades.estimate import buying_power
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 
 
 class AccountView(AlpacaView):

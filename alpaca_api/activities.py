@@ -17,7 +17,7 @@ from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import parse_uuid
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 from web.timezones import EASTERN
 
 

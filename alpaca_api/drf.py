@@ -20,6 +20,7 @@ from trades.place import TradeKeyReused
 from web.authentication import KeyPairAuthentication, TokenAuthentication
 from web.drf import CustomerView, JsonParser
 from web.problems import UNAVAILABLE
+from web.serializers import validated
 
 log = structlog.get_logger()
 
@@ -105,10 +106,7 @@ class AlpacaView(CustomerView):
         Raises:
             ValidationError: It is not valid.
         """
-        bound = serializer(data=data.dict() if hasattr(data, "dict") else data)
-        bound.is_valid(raise_exception=True)
-        validated_data: dict[str, Any] = bound.validated_data
-        return validated_data
+        return validated(serializer, data.dict() if hasattr(data, "dict") else data)
 
 
 def _answer_error(exc: Exception, context: Any) -> Response:

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from trades.place import QUANTITY_MAX
-from web.drf import TextField
+from web.serializers import TextField
 
 TICKERS_MAX = 500
 SUPPORTED = "only market orders for whole shares with time_in_force day or gtc are supported"

@@ -15,7 +15,7 @@ from alpaca_api.fields import includes_stocks, parse_uuid
 from exchange import calendar, market
 from exchange.models import Stock
 from trades import ticker_change
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 
 CALENDAR_FIRST, CALENDAR_LAST = calendar.FIRST_DAY, date(2029, 12, 31)
 SETTLEMENT_DAYS_MAX = timedelta(days=14)  # from a trade to its settlement

@@ -28,7 +28,7 @@ from trades.estimate import Estimate, estimate_trade
 from trades.models import Status, TimeInForce, Trade, Type, WhenClosed
 from trades.place import place_trade
 from trades.search import TradeFilter, find_trades
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 
 CANCELLED_AT_ONCE_MAX = 10_000
 OPEN = [Status.PLACED, Status.IN_PROGRESS]

@@ -13,7 +13,7 @@ from accounts import queries as accounts
 from alpaca_api import history, schema
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from exchange.calendar import FIRST_DAY
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 from web.timezones import EASTERN
 
 PERIOD = "1M"

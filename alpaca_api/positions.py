@@ -19,7 +19,7 @@ from alpaca_api.market import ticker_of
 from alpaca_api.orders import cancel_all, submit_order
 from exchange.models import Stock
 from trades.models import Type
-from web.drf import StrictSerializer
+from web.serializers import StrictSerializer
 
 
 class ClosePositionQuerySerializer(StrictSerializer):

@@ -17,7 +17,7 @@ from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import SymbolField, parse_uuid
 from exchange import market
 from exchange.models import Stock
-from web.drf import StrictSerializer, TextField
+from web.serializers import StrictSerializer, TextField
 
 
 class CreateWatchlistSerializer(StrictSerializer):

@@ -13,16 +13,8 @@ from feed import reader
 from feed.reader import EVENT_TYPES, Cursor, Event
 from trades.api import TradeSerializer
 from trades.models import CorporateAction
-from web.drf import (
-    PAGE_SIZE,
-    PAGE_SIZE_MAX,
-    CustomerView,
-    StrictSerializer,
-    TextField,
-    moment_field,
-    money_field,
-    shared,
-)
+from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView
+from web.serializers import StrictSerializer, TextField, moment_field, money_field, shown, validated
 
 
 class CorporateActionSerializer(serializers.Serializer[Any]):
@@ -69,7 +61,7 @@ class EventPageSerializer(serializers.Serializer[Any]):
 
 def event_body(event: Event) -> dict[str, Any]:
     """Return the JSON object of an event, which is the same in pages, streams and webhooks."""
-    return dict(shared(EventSerializer).to_representation(event))
+    return shown(EventSerializer, event)
 
 
 class EventQuerySerializer(StrictSerializer):
@@ -130,9 +122,7 @@ class EventsView(CustomerView):
         you get a stream of server-sent events (`id`, `event` and `data`) as they happen. With `Last-Event-ID` the
         stream begins after that event, without gaps or duplicates. Streams are served at a different address: follow
         the redirect and send the same token."""
-        query = EventQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        parameters = query.validated_data
+        parameters = validated(EventQuerySerializer, request.query_params.dict())
         if wants_json(request.headers.get("Accept", "")):
             self.count_rows(parameters["limit"])
             try:

@@ -31,6 +31,7 @@ from web.drf import PAGE_SIZE
 from web.patience import deduct, limited_patience
 from web.problems import PROBLEM_JSON, problem
 from web.rate_limits import Allowance
+from web.serializers import validated
 
 THREADS = 2  # for the database
 HEARTBEAT_SECONDS = 15.0  # without events; shorter than the idle timeout of load balancers
@@ -169,15 +170,12 @@ def _query(scope: Scope) -> dict[str, Any]:
         RequestRefused: A parameter is not valid.
     """
     parameters = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    query = EventQuerySerializer(data={name: values[-1] for name, values in parameters.items()})
     try:
-        query.is_valid(raise_exception=True)
+        return validated(EventQuerySerializer, {name: values[-1] for name, values in parameters.items()})
     except ValidationError as error:
         detail: dict[str, Any] = dict(error.detail)  # type: ignore[arg-type]
         name = next(iter(detail))
         raise RequestRefused(400, "invalid", f"{name[:40]}: {detail[name][0]}") from None
-    validated: dict[str, Any] = query.validated_data
-    return validated
 
 
 def start_cursor(after: str | None) -> Cursor:

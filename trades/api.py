@@ -18,22 +18,18 @@ from trades.cancel import NoSuchTrade, cancel_trade
 from trades.models import Reason, Status, Trade, Type, WhenClosed
 from trades.place import QUANTITY_MAX, place_trade
 from trades.search import TradeFilter, find_trades
-from web.drf import (
-    CustomerView,
-    LateConfirmedView,
-    PageQuery,
+from web.drf import CustomerView, LateConfirmedView, PageQuery, created, idempotency_key, page_of_rows
+from web.serializers import (
     StrictSerializer,
     TextField,
     WholeNumberField,
     WordField,
-    created,
-    idempotency_key,
     moment_field,
     moment_text,
     money_field,
     money_text,
-    page_of_rows,
-    shared,
+    shown,
+    validated,
 )
 
 PLAIN_TICKER = re.compile("[A-Z]{1,12}")
@@ -141,8 +137,7 @@ class TradeSerializer(serializers.Serializer[Any]):
 
 def trade_data(trade: Trade) -> dict[str, Any]:
     """Return a trade in the format of the API."""
-    data: dict[str, Any] = shared(TradeSerializer).to_representation(trade)
-    return data
+    return shown(TradeSerializer, trade)
 
 
 class TradePageSerializer(serializers.Serializer[Any]):
@@ -204,7 +199,7 @@ class TradesView(LateConfirmedView):
     def post(self, request: Request) -> Response:
         """Place a market order. The response shows it as PLACED; soon after, it is FILLED or REJECTED."""
         key = idempotency_key(request)
-        data = shared(PlaceTradeSerializer).run_validation(request.data)
+        data = validated(PlaceTradeSerializer, request.data)
         trade, replayed = place_trade(
             self.customer_id,
             data["stockTicker"],
@@ -267,9 +262,8 @@ class PositionsView(CustomerView):
     @extend_schema(operation_id="listPositions", responses=PositionSerializer(many=True), tags=["account"])
     def get(self, request: Request) -> Response:
         """List your positions by ticker."""
-        return Response(
-            PositionSerializer(_with_market_values(list(accounts.positions_of(self.customer_id))), many=True).data
-        )
+        positions = _with_market_values(list(accounts.positions_of(self.customer_id)))
+        return Response([shown(PositionSerializer, position) for position in positions])
 
 
 class PositionView(CustomerView):
@@ -281,7 +275,7 @@ class PositionView(CustomerView):
         positions = list(accounts.positions_of(self.customer_id).filter(ticker=storable(ticker.upper())))
         if not positions:
             raise exceptions.NotFound("You have no position in this stock.")
-        return Response(PositionSerializer(_with_market_values(positions)[0]).data)
+        return Response(shown(PositionSerializer, _with_market_values(positions)[0]))
 
 
 def _with_market_values(positions: list[Position]) -> list[dict[str, Any]]:
@@ -317,7 +311,7 @@ class QuoteView(CustomerView):
             raise exceptions.NotFound(f"The exchange does not list “{ticker}”.") from None
         except Unknown:
             raise ExchangeUnavailable from None
-        return Response(QuoteSerializer({"stockTicker": ticker.upper(), "price": quote.price, "at": quote.at}).data)
+        return Response(shown(QuoteSerializer, {"stockTicker": ticker.upper(), "price": quote.price, "at": quote.at}))
 
 
 class MarketView(CustomerView):
@@ -328,4 +322,4 @@ class MarketView(CustomerView):
         """Show whether the market is open, and when it next opens and closes."""
         if (clock := market.clock()) is None:
             raise ExchangeUnavailable
-        return Response(MarketSerializer(clock).data)
+        return Response(shown(MarketSerializer, clock))

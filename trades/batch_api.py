@@ -12,8 +12,9 @@ from accounts.models import Token
 from trades.api import PlaceTradeSerializer, TradeSerializer, trade_data
 from trades.batch import BATCH_MAX, Outcome, place_trades
 from trades.models import Trade
-from web.drf import CustomerView, IdempotencyKeyField, StrictSerializer, shared
+from web.drf import CustomerView, IdempotencyKeyField
 from web.problems import problem_body
+from web.serializers import StrictSerializer, validated
 
 TRADES_RULE = f"Must be a list of 1 to {BATCH_MAX} trades."
 
@@ -79,7 +80,7 @@ class BatchView(CustomerView):
             raise serializers.ValidationError(
                 {"Idempotency-Key": "Not for a batch: give each trade its own idempotencyKey."}
             )
-        data = shared(PlaceTradesSerializer).run_validation(request.data)["trades"]
+        data = validated(PlaceTradesSerializer, request.data)["trades"]
         self.count_as(len(data))
         read = [self._read(trade) for trade in data]
         placed = iter(place_trades(self.customer_id, [trade for trade in read if isinstance(trade, Trade)]))
@@ -88,7 +89,7 @@ class BatchView(CustomerView):
 
     def _read(self, trade: Any) -> Trade | serializers.ValidationError:
         try:
-            data = shared(BatchedTradeSerializer).run_validation(trade)
+            data = validated(BatchedTradeSerializer, trade)
         except serializers.ValidationError as error:
             return error
         return Trade(

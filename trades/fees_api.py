@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from trades.fees import schedule
 from trades.models import FeeRate
 from trades.models.fee import RATE
-from web.drf import CustomerView, money_field
+from web.drf import CustomerView
+from web.serializers import money_field, shown
 
 FeeRateSerializer: Any = type(  # `from` is a Python keyword, so a class body can't declare it
     "FeeRateSerializer",
@@ -44,4 +45,4 @@ class FeesView(CustomerView):
     def get(self, request: Request) -> Response:
         """List the rates of regulatory fees by trade date, newest entry first. If two of a kind cover the same day, the
         newer one is in force."""
-        return Response(FeeScheduleSerializer({"results": schedule()}).data)
+        return Response(shown(FeeScheduleSerializer, {"results": schedule()}))

@@ -1,4 +1,4 @@
-"""Base classes and fields of all REST endpoints: strict bodies, money, quantities, idempotency keys, pagination."""
+"""Base classes of all REST endpoints: strict bodies, tokens and rate limits, idempotency keys, pagination."""
 
 import base64
 import binascii
@@ -6,11 +6,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from decimal import Decimal
-from functools import cache
 from http import HTTPStatus
-from typing import Any, ClassVar, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -37,13 +34,13 @@ from web.authentication import (
 from web.client_address import client_address
 from web.headers import header
 from web.rate_limits import Allowance, count, count_stranger
+from web.serializers import StrictSerializer, TextField, validated
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
 IDEMPOTENCY_KEY_RULE = f"Must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters."
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
 UNKNOWN_FIELDS_NAMED_MAX = 10
-S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
@@ -94,16 +91,6 @@ class JsonOnly(BaseContentNegotiation):
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """Return the only renderer and its media type."""
         return renderers[0], renderers[0].media_type
-
-
-@cache
-def shared(serializer: type[S]) -> S:
-    """Return one instance of a serializer for all requests.
-
-    Use it for `run_validation` and `to_representation` only, which keep no state on the instance. Creating an instance
-    copies every field, which costs more than all its later work.
-    """
-    return serializer()
 
 
 class CustomerView(APIView):
@@ -171,9 +158,7 @@ class CustomerView(APIView):
             ValidationError: A parameter is not valid.
             Throttled: The customer has made too many requests.
         """
-        query = kind(data=self.request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        parameters: dict[str, Any] = query.validated_data
+        parameters = validated(kind, self.request.query_params.dict())
         self.count_rows(parameters["limit"])
         return parameters
 
@@ -237,84 +222,6 @@ class LateConfirmedView(CustomerView):
             except Exception as refusal:  # noqa: BLE001 — it is answered like any other
                 response = self.handle_exception(refusal)
         return super().finalize_response(request, response, *args, **kwargs)
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that rejects unknown fields, so that a misspelled field is an error."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
-            return super().to_internal_value(data)
-        detail = serializers.ErrorDetail(f"Unknown field; known are: {', '.join(self.fields)}.", "unknown")
-        wrong: dict[str, Any] = {name: [detail] for name in names[:UNKNOWN_FIELDS_NAMED_MAX]}
-        try:
-            super().to_internal_value(data)
-        except serializers.ValidationError as error:
-            wrong = {**dict(error.detail), **wrong}  # type: ignore[arg-type]
-        raise serializers.ValidationError(wrong)
-
-
-class TextField(serializers.CharField):
-    """A JSON string; a number is not converted to one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class WordField(serializers.ChoiceField):
-    """One of a fixed set of JSON strings."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid_choice", input=f"a {type(data).__name__}")
-        return super().to_internal_value(data)
-
-
-class WholeNumberField(serializers.IntegerField):
-    """A JSON integer: not "3", not 3.5, not true."""
-
-    default_error_messages: ClassVar = {"invalid": "Must be a whole number, such as 3."}
-
-    def to_internal_value(self, data: Any) -> int:
-        if type(data) is not int:
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class AmountField(serializers.DecimalField):
-    """USD above zero, as a decimal string with up to four decimals: "100.00"."""
-
-    default_error_messages: ClassVar = {"invalid": 'Must be a decimal string, such as "100.00".'}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_digits=15, decimal_places=4, min_value=Decimal("0.0001"), **kwargs)
-
-    def to_internal_value(self, data: Any) -> Decimal:
-        if not (isinstance(data, str) and DECIMAL.fullmatch(data)):  # Decimal would also take "1e2" and "1_000"
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-def money_field(**kwargs: Any) -> serializers.DecimalField:
-    """Return a response field for USD: a decimal string with four decimals."""
-    return serializers.DecimalField(max_digits=19, decimal_places=4, **kwargs)
-
-
-def moment_field(**kwargs: Any) -> serializers.DateTimeField:
-    """Return a response field for a time: RFC 3339, UTC, always with microseconds."""
-    return serializers.DateTimeField(format="%Y-%m-%dT%H:%M:%S.%fZ", **kwargs)
-
-
-def money_text(amount: Decimal | None) -> str | None:
-    """Return an amount as a `money_field` shows it."""
-    return None if amount is None else f"{amount:.4f}"
-
-
-def moment_text(moment: datetime | None) -> str | None:
-    """Return a time as a `moment_field` shows it."""
-    return None if moment is None else f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
 
 
 def is_idempotency_key(key: str) -> bool:

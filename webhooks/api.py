@@ -1,5 +1,6 @@
 """The REST API of webhooks."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +13,8 @@ from accounts.api import IDEMPOTENCY_KEY
 from accounts.models import Token
 from feed.reader import EVENT_TYPES, Cursor
 from web.authentication import READ
-from web.drf import (
-    CustomerView,
-    PageQuery,
-    StrictSerializer,
-    TextField,
-    WholeNumberField,
-    WordField,
-    created,
-    idempotency_key,
-    moment_field,
-    page,
-    shared,
-)
+from web.drf import CustomerView, PageQuery, created, idempotency_key, page
+from web.serializers import StrictSerializer, TextField, WholeNumberField, WordField, moment_field, shown, validated
 from webhooks import subscriptions
 from webhooks.models import Delivery, Webhook
 
@@ -155,7 +145,7 @@ class WebhooksView(_WebhookView):
     @extend_schema(operation_id="listWebhooks", responses=WebhookListSerializer, tags=["webhooks"])
     def get(self, request: Request) -> Response:
         """List your webhooks, without their secrets."""
-        return Response(WebhookListSerializer({"results": subscriptions.webhooks_of(self.customer_id)}).data)
+        return Response(shown(WebhookListSerializer, {"results": subscriptions.webhooks_of(self.customer_id)}))
 
     @extend_schema(
         operation_id="createWebhook",
@@ -173,13 +163,11 @@ class WebhooksView(_WebhookView):
         with the token that created it."""
         self.require_read()
         key = idempotency_key(request)
-        body = CreateWebhookSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        terms = body.validated_data
+        terms = validated(CreateWebhookSerializer, request.data)
         hook, replayed = subscriptions.create(
             self.customer_id, terms["url"], terms.get("events", ()), token_id=self.grant.id, key=key
         )
-        return created(CreatedWebhookSerializer(hook).data, replayed)
+        return created(shown(CreatedWebhookSerializer, hook), replayed)
 
 
 class WebhookView(_WebhookView):
@@ -188,7 +176,7 @@ class WebhookView(_WebhookView):
     @extend_schema(operation_id="getWebhook", responses=WebhookSerializer, tags=["webhooks"])
     def get(self, request: Request, webhook_id: UUID) -> Response:
         """Get one of your webhooks."""
-        return Response(WebhookSerializer(self.own_webhook(webhook_id)).data)
+        return Response(shown(WebhookSerializer, self.own_webhook(webhook_id)))
 
     @extend_schema(
         operation_id="updateWebhook", request=UpdateWebhookSerializer, responses=WebhookSerializer, tags=["webhooks"]
@@ -197,15 +185,13 @@ class WebhookView(_WebhookView):
         """Change the URL or the event types of a webhook, or pause or resume it. Events are kept while it is paused.
         With a new URL, the webhook ends with the token that chose it."""
         hook = self.own_webhook(webhook_id)
-        body = UpdateWebhookSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        terms = body.validated_data
+        terms = validated(UpdateWebhookSerializer, request.data)
         if "url" in terms or "events" in terms:
             self.require_read()
             subscriptions.change(hook, terms.get("url"), terms.get("events"), token_id=self.grant.id)
         if "paused" in terms:
             hook = subscriptions.pause(hook) if terms["paused"] else subscriptions.resume(hook)
-        return Response(WebhookSerializer(hook).data)
+        return Response(shown(WebhookSerializer, hook))
 
     @extend_schema(operation_id="deleteWebhook", responses={204: None}, tags=["webhooks"])
     def delete(self, request: Request, webhook_id: UUID) -> Response:
@@ -226,10 +212,9 @@ class RotateSecretView(_WebhookView):
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Replace the secret. During the overlap both secrets sign, so `webhook-signature` has two signatures."""
         hook = self.own_webhook(webhook_id)
-        body = RotateSecretSerializer(data=request.data or {})
-        body.is_valid(raise_exception=True)
-        subscriptions.rotate_secret(hook, body.validated_data["overlapSeconds"])
-        return Response(CreatedWebhookSerializer(hook).data)
+        terms = validated(RotateSecretSerializer, request.data or {})
+        subscriptions.rotate_secret(hook, terms["overlapSeconds"])
+        return Response(shown(CreatedWebhookSerializer, hook))
 
 
 class DeliveriesView(_WebhookView):
@@ -242,7 +227,7 @@ class DeliveriesView(_WebhookView):
         """List the deliveries of a webhook, newest first."""
         parameters = self.list_query(PageQuery)
         rows = Delivery.objects.filter(webhook=self.own_webhook(webhook_id))
-        answer: dict[str, Any] = page(rows, "id", parameters, shared(DeliverySerializer).to_representation)
+        answer: dict[str, Any] = page(rows, "id", parameters, partial(shown, DeliverySerializer))
         return Response(answer)
 
 
@@ -256,7 +241,7 @@ class ResendDeliveryView(_WebhookView):
         delivery = Delivery.objects.filter(webhook=hook, id=delivery_id).first()
         if delivery is None:
             raise exceptions.NotFound("This webhook has no such delivery.")
-        return Response(DeliverySerializer(subscriptions.resend(hook, delivery)).data, status=202)
+        return Response(shown(DeliverySerializer, subscriptions.resend(hook, delivery)), status=202)
 
 
 class ResendView(_WebhookView):
@@ -269,9 +254,7 @@ class ResendView(_WebhookView):
         """Resend up to 1,000 of your events from a range, including events that were never posted. A hundred events
         count against the rate limit as one request."""
         hook = self.own_webhook(webhook_id)
-        body = ResendSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        terms = body.validated_data
+        terms = validated(ResendSerializer, request.data)
         events, following = subscriptions.find_range(hook, terms["after"], terms.get("until"))
         self.count_rows(len(events))
         subscriptions.resend_events(hook, events)
@@ -284,4 +267,4 @@ class WebhookTestView(_WebhookView):
     @extend_schema(operation_id="testWebhook", request=None, responses={202: DeliverySerializer}, tags=["webhooks"])
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Post one `webhook.test` event. The delivery log shows the result."""
-        return Response(DeliverySerializer(subscriptions.send_test(self.own_webhook(webhook_id))).data, status=202)
+        return Response(shown(DeliverySerializer, subscriptions.send_test(self.own_webhook(webhook_id))), status=202)
