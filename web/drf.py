@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, cast
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
@@ -129,6 +131,20 @@ class CustomerView(APIView):
             self._count(count_stranger(client_address(request)))
         if request.method not in self.allowed_methods:  # before the scope is checked
             raise exceptions.MethodNotAllowed(str(request.method))
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, and then untie the view, the request and the response, which DRF ties to each other.
+
+        Tied together, they would stay until Python's garbage collector looks for them, and it stops all threads
+        meanwhile: for 0.2 s every thousand placings, which was an eighth of the CPU of `web`.
+        """
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, Response):
+            response.render()
+            cast("Any", response).renderer_context = {}
+        self.request.parser_context = {}
+        vars(self).clear()
+        return response
 
     def identify(self, request: Request) -> None:
         """Authenticate, and no more."""
