@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 from django.db import IntegrityError, connection, transaction
 
-from trades import checks, transitions
+from trades import checks, queries, transitions
 from trades.lane import ring_on_commit
 from trades.models import Trade, WhenClosed
 from trades.transitions import Placing
@@ -114,7 +114,7 @@ def find_replayed(new: Trade) -> Trade | None:
     """
     if not new.idempotency_key:
         return None
-    trade = Trade.objects.filter(customer_id=new.customer_id, idempotency_key=new.idempotency_key).first()
+    trade = queries.placed_with_key(new.customer_id, new.idempotency_key)
     if trade and not are_same_terms(trade, new):
         raise TradeKeyReused
     return trade

@@ -106,6 +106,15 @@ def queued_customers(rules: Rules, after: int, limit: int) -> tuple[list[int], l
     return [customer_id for customer_id, _ in rows], [customer_id for customer_id, is_due in rows if is_due]
 
 
+def placed_with_key(customer_id: int, key: str) -> Trade | None:
+    """Return the trade that a customer placed with an idempotency key, if any."""
+    with connection.cursor() as cursor:  # most keys are new, and a query for a whole Trade takes long to compose
+        cursor.execute("SELECT FROM trades_trade WHERE customer_id = %s AND idempotency_key = %s", [customer_id, key])
+        if cursor.fetchone() is None:
+            return None
+    return Trade.objects.get(customer_id=customer_id, idempotency_key=key)
+
+
 def overdue_trades(after_seconds: int, limit: int = 100) -> list[Trade]:
     """Return trades that have been IN PROGRESS for longer than this, longest first. They need manual review."""
     return list(Trade.objects.raw(OVERDUE, [after_seconds, limit]))
