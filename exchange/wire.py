@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 
 from exchange.messages import Malformed, Order
 
+SIGNATURE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 NESTING_MAX = 100  # deeper JSON could be decoded here, but might exceed the recursion limit in later code
 
 
@@ -63,8 +64,12 @@ def encode_orders(orders: list[Order], callback_url: str) -> bytes:
     ).encode()
 
 
-def verify_callback(raw: bytes, headers: Any) -> Any:
+def verify_callback(raw: bytes, signature: dict[str, str]) -> Any:
     """Verify the signature of a callback and return its decoded body.
+
+    Args:
+        raw: The body.
+        signature: The values of SIGNATURE_HEADERS.
 
     Raises:
         Unsigned: The signature is missing, wrong, or too old.
@@ -72,7 +77,6 @@ def verify_callback(raw: bytes, headers: Any) -> Any:
 
     Source: Standard Webhooks: HMAC-SHA256 over id, time and body, valid for five minutes.
     """
-    signature = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
     for webhook in _webhooks(settings.EXCHANGE_SECRET):
         try:
             webhook.verify(raw, signature)

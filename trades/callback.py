@@ -7,6 +7,7 @@ from exchange import wire
 from exchange.messages import Malformed
 from trades.models import Report
 from trades.report import store_reports
+from web.headers import header
 from web.problems import PROBLEM_JSON, problem
 
 REPORTS_MAX = 100
@@ -27,7 +28,8 @@ def callback(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _problem(405, "method_not_allowed", "Send reports with POST.")
     try:
-        body = wire.verify_callback(request.body, request.headers)
+        signature = {name: header(request, name) or "" for name in wire.SIGNATURE_HEADERS}
+        body = wire.verify_callback(request.body, signature)
         reports = body.get("reports") if isinstance(body, dict) else None
         if not (
             isinstance(reports, list)

@@ -34,7 +34,7 @@ def insert_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
         cursor.execute(
             STORE_REPORTS,
             [
-                source,
+                str(source),
                 list(by_text.values()),
                 [sha256(text.encode()).digest() for text in by_text],
                 list(by_text),

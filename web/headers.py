@@ -77,10 +77,12 @@ class RememberedHeaders:
                 return asked
             headers = self._remember(kind, asked)
         response = self._get_response(request)
+        present = {name.lower() for name in response.headers}  # asking for each costs an exception if it is missing
         for name, value in headers.items():
-            response.headers.setdefault(name, value)
-        if not response.streaming:
-            response.headers.setdefault("Content-Length", str(len(response.content)))
+            if name.lower() not in present:
+                response.headers[name] = value
+        if not response.streaming and "content-length" not in present:
+            response.headers["Content-Length"] = str(len(response.content))
         _add_retry_after(response)
         return response
 

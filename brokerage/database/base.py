@@ -15,10 +15,11 @@ examines the type of every member, and takes up to three times as long.
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
@@ -44,18 +45,23 @@ class ArrayDumper(Dumper):
         Raises:
             DataError: A text contains a NUL character, which PostgreSQL rejects.
         """
-        text = "{" + ",".join([_member(value) for value in obj]) + "}"
+        text = "{" + ",".join([_WRITERS.get(type(value), _quoted)(value) for value in obj]) + "}"
         if "\0" in text:
             raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         return text.encode()
 
 
-def _member(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        return f'"\\\\x{value.hex()}"'
+def _quoted(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# How values are written that need no quotes: most of them are of these types.
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    NoneType: lambda value: "NULL",
+    int: str,
+    UUID: str,
+    bytes: lambda value: f'"\\\\x{value.hex()}"',
+}
 
 
 class Plans:
