@@ -226,7 +226,8 @@ DUE = """
        OR mail.due_at > statement_timestamp() + make_interval(secs => %(pause)s + 1)
     ORDER BY mail.due_at LIMIT %(most)s
 """
-# The release before this one wrote a notice for each trade, which `accounts.notice_mail` mails.
+# A plain `change.id <= wanted.last` would also be looked up in the index of ranges of ids, which names nearly all pages of
+# the table, once for each customer. The release before this one wrote a notice for each trade, which `accounts.notice_mail` mails.
 ENDED = """
     SELECT customer_id, trades_in_mail, sequence, ticker, type, quantity, status, price, amount, reason_code
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS wanted (customer_id, xact, first, last)
@@ -235,7 +236,7 @@ ENDED = """
                trade.quantity, trade.status, trade.price, trade.amount, trade.reason_code
         FROM trades_statuschange AS change JOIN trades_trade AS trade ON trade.id = change.trade_id
         WHERE change.customer_id = wanted.customer_id AND (change.xact, change.id) >= (wanted.xact, wanted.first)
-          AND change.id <= wanted.last AND change.to_status IN ('FILLED', 'REJECTED')
+          AND change.id + 0 <= wanted.last AND change.to_status IN ('FILLED', 'REJECTED')
           AND trade.reason_code <> 'cancelled'
           AND NOT EXISTS (
               SELECT FROM accounts_notice AS notice

@@ -43,6 +43,7 @@ UPDATED_BY_TRADES = (
 )
 
 PRICE = Decimal(10)
+RANGES = "status_changes_by_id"  # reads all pages of a range of ids, so it suits only the newest ones
 TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # two indexes on the same column
 CLAIMED = "trades_trade_pkey|placed_not_queued"  # by id, or from the few trades in line
 every_type = pytest.mark.parametrize("type", Type)
@@ -61,11 +62,15 @@ def customer_ids(past_trades: Population, request: pytest.FixtureRequest) -> lis
 
 
 def check(step: Callable[[], object], *indexes: str) -> None:
-    """Assert that this step scans no growing table and uses these indexes ("a|b" means either), whatever the values."""
+    """Assert that this step scans no growing table and uses these indexes ("a|b" means either), whatever the values.
+
+    Only a step that names RANGES may use it.
+    """
     with planned() as plans:
         step()
     for plan in plans:
         assert not plan.read_whole & GROWING_TABLES, f"{plan.kind}: {plan.statement}"
+        assert RANGES in indexes or RANGES not in plan.indexes, f"{plan.kind}: {plan.statement}"
     for kind in (AT_FIRST, LATER):
         used = set[str]().union(*(plan.indexes for plan in plans if plan.kind == kind))
         missing = [index for index in indexes if not used & set(index.split("|"))]
@@ -246,7 +251,21 @@ def test_tables_that_trades_update_are_vacuumed_early(table: str, setting: str) 
 def test_the_newest_ended_trades_are_found(past_trades: Population) -> None:
     mails.find_ended()
     in_flight([past_trades.first_id])
-    check(mails.find_ended, "status_changes_by_id")
+    check(mails.find_ended, RANGES)
+
+
+def test_mails_are_prepared(customer_ids: list[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_CHANGES, [customer_ids])
+        recipients = [mails.Recipient(*row, "Ada", "ada@example.com", wants_mail=True) for row in cursor.fetchall()]
+    assert len(recipients) == len(customer_ids)
+    check(lambda: mails.prepare(recipients), "events_of_customer", "trades_trade_pkey")
+
+
+LAST_CHANGES = """
+    SELECT customer_id, max(xact), max(id), max(id) FROM trades_statuschange
+    WHERE customer_id = ANY (%s) GROUP BY customer_id
+"""
 
 
 def test_a_turn_compares_no_customer_with_all_trades_in_flight(past_trades: Population) -> None:
