@@ -226,8 +226,9 @@ DUE = """
        OR mail.due_at > statement_timestamp() + make_interval(secs => %(pause)s + 1)
     ORDER BY mail.due_at LIMIT %(most)s
 """
-# A plain `change.id <= wanted.last` would also be looked up in the index of ranges of ids, which names nearly all pages of
-# the table, once for each customer. The release before this one wrote a notice for each trade, which `accounts.notice_mail` mails.
+# For a plain `change.id <= wanted.last`, the index of ranges of ids would be read too, once for each customer, and it
+# names nearly all pages of the table. The release before this one wrote a notice for each trade, which
+# `accounts.notice_mail` mails.
 ENDED = """
     SELECT customer_id, trades_in_mail, sequence, ticker, type, quantity, status, price, amount, reason_code
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS wanted (customer_id, xact, first, last)
