@@ -257,7 +257,7 @@ def test_the_newest_ended_trades_are_found(past_trades: Population) -> None:
 def test_mails_are_prepared(customer_ids: list[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(LAST_CHANGES, [customer_ids])
-        recipients = [mails.Recipient(*row, "Ada", "ada@example.com", wants_mail=True) for row in cursor.fetchall()]
+        recipients = [mails.Recipient._make((*row, "Ada", "ada@example.com", True)) for row in cursor.fetchall()]
     assert len(recipients) == len(customer_ids)
     check(lambda: mails.prepare(recipients), "events_of_customer", "trades_trade_pkey")
 
