@@ -58,7 +58,7 @@ class Issued:
 
 @dataclass(slots=True)
 class Grant:
-    """What a token was allowed to do when this process last read it. It may have been changed or revoked since.
+    """A token as this process last read it: its owner and what it permits. It may have been changed or revoked since.
 
     Attributes:
         own_reads_a_minute: The customer's own limit (`Limits`), if any; likewise `own_orders_a_minute`.

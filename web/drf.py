@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -42,8 +41,6 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 128
 IDEMPOTENCY_KEY_RULE = f"Must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters."
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
-UNKNOWN_FIELDS_NAMED_MAX = 10
-DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
 class BearerToken(OpenApiAuthenticationExtension):

@@ -55,7 +55,7 @@ def _quoted(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-# How values are written that need no quotes: most of them are of these types.
+# How members of these types are written; all others are written as quoted text.
 _WRITERS: dict[type, Callable[[Any], str]] = {
     NoneType: lambda value: "NULL",
     int: str,

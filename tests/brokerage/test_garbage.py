@@ -1,7 +1,6 @@
 """Requests of programs leave nothing to Python's garbage collector, which stops all threads while it collects."""
 
 import gc
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.test import RequestFactory
 
 from accounts import tokens
 from accounts.models import Customer
 from brokerage.wsgi import application
+from tests.brokerage.test_wsgi import call
 from tests.conftest import StandInExchange
 from tests.people import report_body
 from tests.trades.test_callback import signed
@@ -27,16 +26,7 @@ ALPACA_ORDER = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "
 
 def send(method: str, path: str, body: Any = None, **headers: str) -> int:
     """Send a request like the web server does, and return the status."""
-    raw = b"" if body is None else json.dumps(body).encode()
-    return send_raw(method, path, raw, **headers)
-
-
-def send_raw(method: str, path: str, body: bytes, **headers: str) -> int:
-    environ = RequestFactory().generic(method, path, body, "application/json", headers=headers).environ
-    environ |= {"wsgi.input": io.BytesIO(body), "SERVER_NAME": "localhost"}
-    statuses: list[str] = []
-    application(environ, lambda status, *_: statuses.append(status))
-    return int(statuses[0][:3])
+    return int(call(application, method, path, body, **headers)[0][:3])
 
 
 @contextmanager
@@ -117,7 +107,7 @@ def test_callbacks(exchange: StandInExchange, alice: Customer) -> None:
     prices = iter(range(1, 10))
 
     def call_back() -> int:
-        raw = json.dumps({"reports": [report_body(trade, "FILLED", Decimal(next(prices)))]}).encode()
-        return send_raw("POST", "/exchange/callbacks", raw, **signed(raw))
+        body = {"reports": [report_body(trade, "FILLED", Decimal(next(prices)))]}
+        return send("POST", "/exchange/callbacks", body, **signed(json.dumps(body).encode()))
 
     assert_leaves_nothing(call_back, 204)
