@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -47,20 +49,18 @@ class Console:
                 return
 
 
-class BoundedLog:
+class BoundedLog(RotatingFileHandler):
     """A log file that is rotated to NAME.1 when it exceeds LOG_BYTES_MAX."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = open(path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
+        super().__init__(path, maxBytes=LOG_BYTES_MAX, backupCount=1, errors="replace")
 
     def write(self, line: str) -> None:
-        """Append a line, and rotate the file if it has grown too long."""
-        self._file.write(line + "\n")
-        if self._file.tell() > LOG_BYTES_MAX:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file = open(self._path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
+        """Append a line. What cannot be written is lost, for example to a full disk, and no error is raised."""
+        self.handle(logging.makeLogRecord({"msg": line}))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name that logging calls)
+        """Ignore the error: whoever writes a log would otherwise stop reading what it is written from."""
 
 
 class Reader:

@@ -298,15 +298,15 @@ class Run:
         """Wait for a signal, and restart everything if supervisord dies."""
         while True:
             self._check_signals()
-            self._replace_damaged_valkey_data()
-            if not self.supervision.is_up:
-                self.console.announce("supervisord died; starting everything again")
-                end(processes_of_folder(self.folder.path))
-                try:
+            try:
+                self._replace_damaged_valkey_data()
+                if not self.supervision.is_up:
+                    self.console.announce("supervisord died; starting everything again")
+                    end(processes_of_folder(self.folder.path))
                     self._start_supervision()
                     self.supervision.start_application()
-                except (OSError, UserError) as error:  # it died again: the next iteration retries
-                    self.console.announce(str(error))
+            except (OSError, UserError) as error:  # the next iteration retries
+                self.console.announce(str(error))
             time.sleep(POLL_SECONDS)
 
     def _wait(

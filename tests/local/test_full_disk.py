@@ -6,14 +6,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 import urllib3
 
+from local.console import BoundedLog
 from local.harness import Brokerage
 from local.plan import PROJECT
+from tests.security.balancer import wait_until
 
 pytestmark = [
     pytest.mark.process,
@@ -63,6 +66,29 @@ def test_a_disk_too_small_for_a_new_database_is_reported_in_one_line() -> None:
         brokerage.stop()
 
 
+def assert_output_is_read(brokerage: Brokerage) -> None:
+    """Assert that what PostgreSQL writes reaches its log: when nobody reads it, PostgreSQL stops at 64 kB."""
+    with (
+        psycopg.connect(brokerage.environment["DATABASE_URL"]) as connection,
+        suppress(psycopg.errors.DivisionByZero),
+    ):
+        connection.execute("SELECT 1 / 0")
+    log = brokerage.data_dir / "log" / "postgres.log"
+    wait_until(lambda: "division by zero" in log.read_text(), 5)
+
+
+def test_a_log_is_written_again_when_there_is_space() -> None:
+    with disk(1) as folder, closing(BoundedLog(folder / "a.log")) as log:
+        log.write("before")
+        filler = fill(folder)
+        for _ in range(100):
+            log.write("lost on the full disk" * 100)
+        filler.unlink()
+        log.write("after")
+        lines = (folder / "a.log").read_text().splitlines()
+        assert (lines[0], lines[-1]) == ("before", "after")
+
+
 def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space() -> None:
     with disk(SMALL_MB) as folder, Brokerage(folder / "var") as brokerage:
         customer = json.loads(
@@ -99,6 +125,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space
         assert float(balance["amount"]) == 1 + DEPOSITS, "each deposit was made once"
         audit = brokerage.manage("audit_books")
         assert audit.returncode == 0, audit.stderr
+        assert_output_is_read(brokerage)
 
 
 COUNT = """
