@@ -68,20 +68,23 @@ class LineTooLong(PlacingRefused):
 class Load:
     """How much work is waiting.
 
-    `due` is the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. Trades that wait behind an earlier
-    trade of the same customer, or are halted, are not counted: the lanes can't work on them, so they delay nobody.
+    `is_full`: whether a turn is due for OPEN_TRADES_MAX customers. Trades that wait behind an earlier trade of the same
+    customer, or are halted, are not counted: the lanes can't work on them, so they delay nobody.
     `full_lines` has the customers with OPEN_TRADES_OF_A_CUSTOMER_MAX or more trades waiting.
     """
 
-    due: int = 0
+    is_full: bool = False
     full_lines: frozenset[int] = frozenset()
 
 
 def _read_load() -> Load:
-    due = queries.due_customers(rules(), limit=settings.OPEN_TRADES_MAX)
+    most = settings.OPEN_TRADES_MAX
     with connection.cursor() as cursor:
-        cursor.execute(FULL_LINES, [PLACED_COUNTED_MAX, settings.OPEN_TRADES_OF_A_CUSTOMER_MAX])
-        return Load(len(due), frozenset(customer_id for (customer_id,) in cursor.fetchall()))
+        cursor.execute(WAITING, [max(PLACED_COUNTED_MAX, most), most, settings.OPEN_TRADES_OF_A_CUSTOMER_MAX])
+        waiting, full_lines = cursor.fetchone()
+    # To find who is due takes much longer than to count what waits at all, and it matters only when that is much.
+    is_full = waiting >= most and len(queries.due_customers(rules(), limit=most)) >= most
+    return Load(is_full, frozenset(full_lines or ()))
 
 
 _load = Cached(_read_load, LOAD_SECONDS_MAX, initial=Load())
@@ -123,7 +126,7 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
     now, waiting = rules(), load()
     if customer_id in waiting.full_lines:
         raise LineTooLong
-    if waiting.due >= settings.OPEN_TRADES_MAX:
+    if waiting.is_full:
         raise Overloaded
     if now.is_halted(customer_id, ticker):
         raise TradingHalted
@@ -201,10 +204,17 @@ PLACED_OF_CUSTOMER = """
     SELECT count(*) FROM (
         SELECT FROM trades_trade WHERE customer_id = %s AND status = 'PLACED' LIMIT %s) AS placed
 """
-# Reads only the index of PLACED trades that are not queued, and no more of its entries than the limit.
-FULL_LINES = """
-    SELECT customer_id FROM (
-        SELECT customer_id FROM trades_trade WHERE status = 'PLACED' AND queued_at IS NULL LIMIT %s
-    ) AS placed
-    GROUP BY customer_id HAVING count(*) >= %s
+# Reads only the index of PLACED trades that are not queued and that of waiting reports, and no more of their entries
+# than the limits. Its first number is at least that of the customers who are due.
+WAITING = """
+    WITH line AS (
+        SELECT customer_id, count(*) AS placed FROM (
+            SELECT customer_id FROM trades_trade WHERE status = 'PLACED' AND queued_at IS NULL LIMIT %s
+        ) AS placed
+        GROUP BY customer_id
+    )
+    SELECT coalesce(sum(placed), 0)::bigint
+           + (SELECT count(*) FROM (SELECT FROM trades_report WHERE outcome = 'waiting' LIMIT %s) AS report),
+           array_agg(customer_id) FILTER (WHERE placed >= %s)
+    FROM line
 """
