@@ -18,7 +18,7 @@ from trades.cancel import NotCancellable
 from trades.checks import UnknownTicker
 from trades.place import TradeKeyReused
 from web.authentication import KeyPairAuthentication, TokenAuthentication
-from web.drf import CustomerView, JsonParser
+from web.drf import CustomerView, JsonParser, refuse_constant
 from web.problems import UNAVAILABLE
 from web.serializers import validated
 
@@ -70,16 +70,6 @@ class KeyPair(OpenApiAuthenticationExtension):
         ]
 
 
-class DecimalJsonParser(JsonParser):
-    """Parse JSON numbers exactly, because the client sends a quantity of three as 3.0.
-
-    A number that no Decimal can hold becomes infinity, which its field then rejects as out of range.
-    """
-
-    def decode(self, body: str) -> Any:
-        return json.loads(body, parse_constant=self._refuse, parse_float=_number, parse_int=_whole_number)
-
-
 def _number(text: str) -> Decimal:
     try:
         return Decimal(text)
@@ -89,6 +79,15 @@ def _number(text: str) -> Decimal:
 
 def _whole_number(text: str) -> int | Decimal:
     return int(text) if len(text) <= WHOLE_NUMBER_DIGITS_MAX else Decimal("Infinity")
+
+
+class DecimalJsonParser(JsonParser):
+    """Parse JSON numbers exactly, because the client sends a quantity of three as 3.0.
+
+    A number that no Decimal can hold becomes infinity, which its field then rejects as out of range.
+    """
+
+    decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=_number, parse_int=_whole_number)
 
 
 class AlpacaView(CustomerView):

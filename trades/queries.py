@@ -18,7 +18,7 @@ _NEEDED = {
     *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
     *("when_closed", "queued_at", "max_price", "last_price", "collar", "lot_method", "price", "amount"),
 }
-TERMS = [field.attname for field in Trade._meta.concrete_fields if field.attname in _NEEDED]  # as `from_db` wants them
+TERMS = [field.attname for field in Trade._meta.concrete_fields if field.attname in _NEEDED]  # in `from_db`'s order
 REPORT = ("id", "trade_id", "body")
 DUE_CUSTOMERS_MAX = 100_000
 
@@ -138,7 +138,7 @@ def read_work(customer_ids: Iterable[int], placed_max: int) -> Work:
         cursor.execute(READ_WORK, {"customers": list(customer_ids), "placed_max": placed_max})
         rows = cursor.fetchall()
     for report_id, body, quantity, held, cost, *terms in rows:
-        trade = Trade.from_db(connection.alias, TERMS, terms)
+        trade = Trade.from_db(connection.alias, _NEEDED, terms)
         if quantity is not None:
             work.positions[trade.customer_id, trade.ticker] = Shares(quantity, held, cost)
         if report_id is None:

@@ -5,7 +5,6 @@ import binascii
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -18,8 +17,10 @@ from rest_framework import exceptions, serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from web.access import Access
@@ -55,29 +56,36 @@ class BearerToken(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
+def refuse_constant(constant: str) -> NoReturn:
+    """Refuse NaN and the infinities, which are not JSON, although Python reads them."""
+    raise ValueError(f"{constant} is not a number")
+
+
+class JsonRenderer(JSONRenderer):
+    """Render JSON as DRF does, but never indented, and with one encoder for all answers."""
+
+    encoder: ClassVar = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        """Return the body: UTF-8, or nothing for None."""
+        if data is None:
+            return b""
+        # JSON may have these two in a string, but JavaScript may not.
+        return self.encoder.encode(data).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+
+
 class JsonParser(BaseParser):
     """Parse JSON as RFC 8259 defines it: always UTF-8, no NaN, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes."""
 
     media_type = "application/json"
+    decoder: ClassVar = json.JSONDecoder(parse_constant=refuse_constant)
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
             # Django limits the size of `body`, but not of the stream.
-            return self.decode(parser_context["request"]._request.body.decode())
+            return self.decoder.decode(parser_context["request"]._request.body.decode())
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}") from None
-
-    def decode(self, body: str) -> Any:
-        """Parse JSON text.
-
-        Raises:
-            ValueError: The text is not JSON.
-            RecursionError: It is nested too deeply.
-        """
-        return json.loads(body, parse_constant=self._refuse)
-
-    def _refuse(self, constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number")
 
 
 class JsonOnly(BaseContentNegotiation):
@@ -98,8 +106,10 @@ class CustomerView(APIView):
 
     content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
+    renderer_classes = (JsonRenderer,)
     permission_classes: tuple[type[BasePermission], ...] = (HasScope,)
     scope: str | None = None
+    methods: ClassVar[list[str]] = []
     allowance: Allowance | None = None
 
     @property
@@ -112,10 +122,15 @@ class CustomerView(APIView):
         """The grant of the token that the caller sent."""
         return cast("Grant", self.request.auth)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Note the methods that this endpoint supports, which DRF would find out twice for each request."""
+        super().__init_subclass__(**options)
+        cls.methods = [name.upper() for name in cls.http_method_names if hasattr(cls, name)]
+
     @property
     def allowed_methods(self) -> list[str]:
-        """The methods that this endpoint supports: what DRF finds out twice for each request."""
-        return _methods_of(type(self))
+        """The methods that this endpoint supports."""
+        return self.methods
 
     def perform_authentication(self, request: Request) -> None:
         """Authenticate, and count the request against its rate limit, before anything else happens.
@@ -205,11 +220,6 @@ class CustomerView(APIView):
         if request.auth is None:
             raise exceptions.NotAuthenticated("Send “Authorization: Bearer <token>”.")
         super().permission_denied(request, message, code)
-
-
-@cache
-def _methods_of(view: type[CustomerView]) -> list[str]:
-    return [name.upper() for name in view.http_method_names if hasattr(view, name)]
 
 
 @extend_schema(auth=[{BearerToken.name: []}])  # type: ignore[list-item] # it takes security requirements, too

@@ -288,7 +288,8 @@ class Trade(models.Model):
 
         `Trade(...)` does the same, but computes the default of each field anew, a fifteenth of what a placing costs.
         """
-        return cls(*(_defaults() | {"id": uuid7()} | terms).values())
+        values: Any = _defaults() | {"id": uuid7()} | terms
+        return cls(*values.values())
 
     @property
     def hold(self) -> Decimal:
