@@ -7,6 +7,7 @@ import os
 import pwd
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -48,12 +49,18 @@ class Running:
     def _keep(self) -> None:
         while not self._over.is_set():
             began = time.monotonic()
-            self._start()
-            assert self.process is not None
-            self.process.wait()
-            if not self.program.leaves_children:
-                self._end_session(self.process.pid)
+            try:
+                self._run_once()
+            except (OSError, subprocess.SubprocessError) as error:  # a machine may be short of disk or processes
+                print(f"{self.node.name}: {self.program.name} will be started again: {error}", file=sys.stderr)
             self._over.wait(max(0.0, began + RESTART_SECONDS - time.monotonic()))
+
+    def _run_once(self) -> None:
+        self._start()
+        assert self.process is not None
+        self.process.wait()
+        if not self.program.leaves_children:
+            self._end_session(self.process.pid)
 
     def _start(self) -> None:
         program = self.program
