@@ -9,6 +9,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from accounts import tokens
 from exchange import market, price_history, prices
 from trades import checks, fees, lane, sweep
+from web.valkey import cache_backoff
 
 
 @contextmanager
@@ -37,12 +38,13 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Clear this process's caches of the broker's state, unserved lanes, trading controls, the market and fees.
+    """Clear this process's caches of unserved lanes, trading controls, the market and fees, and end all back-offs.
 
     Uses of tokens are noted at once, even after a test has imported the WSGI application.
     """
     tokens.note_uses_at_once()
     lane.broker_backoff.stop()
+    cache_backoff.stop()
     sweep.forget()
     checks.forget()
     market.forget()
