@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
 """How long staff keep retrying an action."""
 RETRY_SECONDS = 0.5
+CONFIRMED = "HALT"
+"""The word that halting all trading asks for; other actions ignore it."""
 
 SIGN_IN = """
 from allauth.account.internal.flows.login import record_authentication
@@ -42,14 +45,17 @@ class Staff:
     """A member of staff with the risk role, signed in with a second factor. Thread-safe."""
 
     def __init__(self, brokerage: Brokerage, url: str) -> None:
-        result = brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
+        self._brokerage, self._url = brokerage, url
+        self._token = "c" * 32  # Django compares the form's token with the cookie only
+        self._pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        result = self._brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
         sessions = [line.partition(" ")[2] for line in result.stdout.splitlines() if line.startswith("session ")]
         if not sessions:
             raise RuntimeError(result.stderr)
-        self._url = url
-        self._token = "c" * 32  # Django compares the form's token with the cookie only
         self._cookie = f"sessionid={sessions[0]}; csrftoken={self._token}"
-        self._pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
 
     def do(self, action: str, form: Mapping[str, str], stop: threading.Event) -> float:
         """Take an action on the trading controls page, retrying until it is answered; return that time.
@@ -62,11 +68,11 @@ class Staff:
         Raises:
             NotAccepted: No success within PATIENCE_SECONDS, or before `stop` was set.
         """
-        body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", **form}
-        headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", "confirm": CONFIRMED, **form}
         deadline = time.monotonic() + PATIENCE_SECONDS
         response = "no answer"
         while time.monotonic() < deadline:
+            headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
             try:
                 answer = self._pool.request(
                     "POST", f"{self._url}/admin/do/{action}/", body=urlencode(body), headers=headers, redirect=False
@@ -74,7 +80,9 @@ class Staff:
                 response = f"{answer.status} {answer.headers.get('Location', '')}"
                 if answer.status == 302 and answer.headers["Location"].endswith("/controls/"):
                     return now()
-            except (urllib3.exceptions.HTTPError, OSError) as error:
+                if answer.headers.get("Location", "").startswith("/account/login/"):
+                    self._sign_in()  # a web whose clock jumped an hour ahead has ended the session as idle
+            except (urllib3.exceptions.HTTPError, OSError, RuntimeError, subprocess.SubprocessError) as error:
                 response = repr(error)
             if stop.wait(RETRY_SECONDS):
                 break
