@@ -92,7 +92,7 @@ class BatchView(CustomerView):
             data = validated(BatchedTradeSerializer, trade)
         except serializers.ValidationError as error:
             return error
-        return Trade.ordered(
+        return Trade(
             customer_id=self.customer_id,
             ticker=data["stockTicker"],
             type=data["type"],

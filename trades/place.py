@@ -58,7 +58,7 @@ def place_trade(
         TradeKeyReused: The key belongs to a trade with different terms.
         PlacingRefused: A check refused the order.
     """
-    trade = Trade.ordered(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
+    trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     trade.when_closed, trade.time_in_force = when_closed, time_in_force
     return place(trade, by, access)
 

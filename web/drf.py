@@ -17,10 +17,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from web.access import Access
@@ -61,19 +59,6 @@ def refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
-class JsonRenderer(JSONRenderer):
-    """Render JSON as DRF does, but never indented, and with one encoder for all answers."""
-
-    encoder: ClassVar = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        """Return the body: UTF-8, or nothing for None."""
-        if data is None:
-            return b""
-        # JSON may have these two in a string, but JavaScript may not.
-        return self.encoder.encode(data).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
-
-
 class JsonParser(BaseParser):
     """Parse JSON as RFC 8259 defines it: always UTF-8, no NaN, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes."""
 
@@ -106,10 +91,8 @@ class CustomerView(APIView):
 
     content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
-    renderer_classes = (JsonRenderer,)
     permission_classes: tuple[type[BasePermission], ...] = (HasScope,)
     scope: str | None = None
-    methods: ClassVar[list[str]] = []
     allowance: Allowance | None = None
 
     @property
@@ -121,16 +104,6 @@ class CustomerView(APIView):
     def grant(self) -> Grant:
         """The grant of the token that the caller sent."""
         return cast("Grant", self.request.auth)
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Note the methods that this endpoint supports, which DRF would find out twice for each request."""
-        super().__init_subclass__(**options)
-        cls.methods = [name.upper() for name in cls.http_method_names if hasattr(cls, name)]
-
-    @property
-    def allowed_methods(self) -> list[str]:
-        """The methods that this endpoint supports."""
-        return self.methods
 
     def perform_authentication(self, request: Request) -> None:
         """Authenticate, and count the request against its rate limit, before anything else happens.

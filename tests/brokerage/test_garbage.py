@@ -51,7 +51,7 @@ def kept_garbage() -> Iterator[list[Any]]:
 def assert_leaves_nothing(act: Callable[[], int], status: int) -> None:
     """Assert that requests are answered like this, and that no kind of object is left by each of them.
 
-    What only one of them seems to leave is another thread's, for example of a connection that it dropped meanwhile.
+    What only one of them leaves belongs to another thread, which may have closed a connection at that moment.
     """
     assert act() == status  # the first request loads what all others use
     left: list[Counter[str]] = []

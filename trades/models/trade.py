@@ -2,8 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from functools import cache
-from typing import Any
 
 import pgtrigger
 from django.conf import settings
@@ -95,12 +93,6 @@ class TradeCounter(models.Model):
 
     def __str__(self) -> str:
         return str(self.last)
-
-
-@cache
-def _defaults() -> dict[str, Any]:
-    """Return the default of each field of a trade, in order."""
-    return {field.attname: field.get_default() for field in Trade._meta.concrete_fields}
 
 
 class Trade(models.Model):
@@ -281,15 +273,6 @@ class Trade(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.quantity} {self.ticker}"
-
-    @classmethod
-    def ordered(cls, **terms: Any) -> "Trade":
-        """Return an unsaved trade with these terms.
-
-        `Trade(...)` does the same, but computes the default of each field anew, which takes twice as long.
-        """
-        values: Any = _defaults() | {"id": uuid7()} | terms
-        return cls(*values.values())
 
     @property
     def hold(self) -> Decimal:
