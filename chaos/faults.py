@@ -24,7 +24,7 @@ from chaos.plan import Fault
 from chaos.processes import NothingToBreak, Processes
 from chaos.record import Record, now
 from chaos.site import Site
-from chaos.staff import NotAccepted, Staff
+from chaos.staff import NotAccepted, Refused, Staff
 from local.ports import LOOPBACK
 
 LANES = 16
@@ -383,6 +383,9 @@ class Injector:
         try:
             control["since"] = self.staff.do(control["does"], form, self.over)
             yield
+        except Refused:
+            self._in_force.remove(control)
+            raise
         finally:
             control["until"] = now()
             self._lift(control)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -17,6 +18,7 @@ ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
 """How long staff keep retrying an action."""
 RETRY_SECONDS = 0.5
+MAY_BE_RETRIED = {408, 429}
 CONFIRMED = "HALT"
 """The word that halting all trading asks for; other actions ignore it."""
 
@@ -38,7 +40,11 @@ print("session", request.session.session_key)
 
 
 class NotAccepted(Exception):
-    """The action got no response for PATIENCE_SECONDS, or was refused."""
+    """The action got no response for PATIENCE_SECONDS."""
+
+
+class Refused(Exception):
+    """The back office refused the action itself, so this harness doesn't ask for it as staff would."""
 
 
 class Staff:
@@ -67,6 +73,7 @@ class Staff:
 
         Raises:
             NotAccepted: No success within PATIENCE_SECONDS, or before `stop` was set.
+            Refused: The action is not possible like this; a retry would not help.
         """
         body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", "confirm": CONFIRMED, **form}
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -80,6 +87,8 @@ class Staff:
                 response = f"{answer.status} {answer.headers.get('Location', '')}"
                 if answer.status == 302 and answer.headers["Location"].endswith("/controls/"):
                     return now()
+                if 400 <= answer.status < 500 and answer.status not in MAY_BE_RETRIED:
+                    raise Refused(f"{action}: {response}")
                 if answer.headers.get("Location", "").startswith("/account/login/"):
                     self._sign_in()  # a web whose clock jumped an hour ahead has ended the session as idle
             except (urllib3.exceptions.HTTPError, OSError, RuntimeError, subprocess.SubprocessError) as error:
@@ -87,3 +96,10 @@ class Staff:
             if stop.wait(RETRY_SECONDS):
                 break
         raise NotAccepted(f"{action}: {response}")
+
+
+def refused(faults: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each action of staff in the record that was refused: nothing of it was tried on the brokerage."""
+    for fault in faults:
+        if fault.get("why", "").startswith(Refused.__name__):
+            yield f"staff were refused {fault['target']}: {fault['why']}"
