@@ -25,7 +25,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 def share_between_workers(data_dir: Path) -> None:
-    """Let the workers of one web server count together. Call it before anything imports prometheus_client.
+    """Let the workers of one web server count together. Call it before anything is counted.
 
     Also removes the folders of web servers that have ended.
     """
@@ -35,7 +35,10 @@ def share_between_workers(data_dir: Path) -> None:
         if not (Path("/proc") / folder.name).exists() and Path("/proc").exists():
             shutil.rmtree(folder, ignore_errors=True)
     os.environ[FOLDER] = str(own_folder)
+    from prometheus_client import values
+
     _reserve_space()
+    values.ValueClass = values.get_value_class()  # it was chosen without the folder, if this was imported before
 
 
 def _reserve_space() -> None:
