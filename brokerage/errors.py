@@ -1,5 +1,8 @@
 """The problem that each of our exceptions is answered with, and Django's error handlers. See web.problems."""
 
+import sys
+
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 
@@ -29,7 +32,7 @@ from trades.checks import (
 )
 from trades.place import TradeKeyReused
 from web.documents import DocumentLimitReached, TooManyDocuments
-from web.problems import UNAVAILABLE, Problem, problem_response
+from web.problems import UNAVAILABLE, Problem, problem_of, problem_response
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
@@ -82,6 +85,11 @@ TABLE: dict[type[Exception], Problem] = {
         429, "too_many_documents", "You have downloaded many documents in the last minute. Wait a minute."
     ),
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
+    SessionInterrupted: Problem(
+        400,
+        "bad_request",
+        "You were signed out while this ran. Sign in again, and look whether it was done before you repeat it.",
+    ),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),
     RequestDataTooBig: Problem(413, "too_large", "The body is too large."),
     **dict.fromkeys(
@@ -92,7 +100,7 @@ TABLE: dict[type[Exception], Problem] = {
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
-    answer = TABLE[RequestDataTooBig if isinstance(exception, RequestDataTooBig) else SuspiciousOperation]
+    answer = problem_of(exception) or TABLE[SuspiciousOperation]
     return problem_response(request, answer.status, answer.code, answer.detail)
 
 
@@ -114,5 +122,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500."""
+    """Django's handler500, which also gets what the database raises while a middleware uses it."""
+    error = sys.exception()
+    if isinstance(error, Exception) and (answer := problem_of(error)):
+        return problem_response(request, answer.status, answer.code, answer.detail)
     return problem_response(request, 500, "error", "Something went wrong on our side. It has been logged.")
