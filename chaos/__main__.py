@@ -32,7 +32,7 @@ from chaos.followers import WebhookReceiver, subscribe
 from chaos.plan import plan
 from chaos.record import Record
 from chaos.site import Site, open_accounts
-from chaos.staff import Staff, refused
+from chaos.staff import Staff
 from local import ports
 from local.ports import LOOPBACK
 
@@ -122,7 +122,6 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         (folder / "record" / "exchange.json").write_text(json.dumps(evidence.exchange))
         correct_times(evidence)
         violations = [*checker.violations(evidence), *delays.violations(evidence, pace), *audited(site)]
-        violations += refused(evidence.faults)
         memory.sample()
         output = site.brokerage.output()
         receiver.stop()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import urllib3
@@ -96,10 +95,3 @@ class Staff:
             if stop.wait(RETRY_SECONDS):
                 break
         raise NotAccepted(f"{action}: {response}")
-
-
-def refused(faults: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield each action of staff in the record that was refused: nothing of it was tried on the brokerage."""
-    for fault in faults:
-        if fault.get("why", "").startswith(Refused.__name__):
-            yield f"staff were refused {fault['target']}: {fault['why']}"

@@ -45,6 +45,7 @@ CHECKS: Sequence[Callable[[Case], Iterable[str]]] = (
     splits.no_trade_was_open_during_a_split,
     answers.final_trades_never_changed,
     lines.histories_are_complete,
+    answers.staff_were_not_refused,
     answers.halts_and_limits_were_obeyed,
     answers.answers_follow_the_api,
 )

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from chaos.checker.case import Case
 from chaos.checker.evidence import FINAL, NO_ANSWER, Json
+from chaos.staff import Refused
 
 CONTROL_SECONDS = 1.0
 """Time until every door obeys a new control."""
@@ -37,6 +38,13 @@ def final_trades_never_changed(case: Case) -> Iterator[str]:
                 trade["reason_code"],
             ):
                 yield f"{trade['id']} was shown as {shown_trade['status']} at {price}, and is {trade['status']}"
+
+
+def staff_were_not_refused(case: Case) -> Iterator[str]:
+    """Yield halts and limits that the back office refused to set: they were never in force, so nothing was tried."""
+    for fault in case.evidence.faults:
+        if fault.get("why", "").startswith(Refused.__name__):
+            yield f"{fault['target']}: {fault['why']}"
 
 
 def halts_and_limits_were_obeyed(case: Case) -> Iterator[str]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from chaos.checker import Evidence, figures, violations
+from chaos.staff import Refused
 from tests.chaos.evidence import BOB, START, correct_evidence, placing, report_body, trade, with_a_split, with_fees
 
 
@@ -221,6 +222,11 @@ def place_too_often(evidence: Evidence) -> None:
     add_staff_action(evidence, "limit", 28, 32, kind="orders_a_minute_max", value="2")
 
 
+def refuse_staff_a_halt(evidence: Evidence) -> None:
+    add_staff_action(evidence, "halt-all", 5, 6)
+    evidence.faults[-1] |= {"done": False, "why": repr(Refused("halt-all: 422 "))}
+
+
 def claim_a_halted_stock(evidence: Evidence) -> None:
     add_staff_action(evidence, "halt-stock", 9.8, 21.8, ticker="AAPL")
     evidence.requests[1] |= {
@@ -310,6 +316,7 @@ VIOLATIONS: list[Callable[[Evidence], None]] = [
     place_too_many_shares,
     place_above_the_notional_limit,
     place_too_often,
+    refuse_staff_a_halt,
     claim_a_halted_stock,
     omit_a_holder_from_a_split,
     split_for_a_holder_twice,
