@@ -25,7 +25,7 @@ from benchmarks.site import BooksDoNotHold, DiskFull, Site
 
 LANES = (1, 2, 4)
 SHOWN = (
-    *("bytes", "pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
+    *("halves", "bytes", "pages", "slowestP99", "finalP99Ratio", "placingP99Ratio", "ofFull"),
     *("tradesPerSecond", "placing", "placingMeanwhile", "final", "cpuMs", "othersPercent", "notInstalled", "seconds"),
 )
 IN_EVERY_RUN = ("limit", "placed", "settled", "slow", "latency", "lone")
@@ -99,20 +99,15 @@ class Bench:
     def _one_run(self, number: int, site: Site, limit: Limit | None) -> dict[str, Any]:
         settings = self.settings
         run: dict[str, Any] = {}
-        if limit:
-            run["limit"] = self._announce("limit", limit.measure(settings.seconds))
         if settings.wants("placed"):
             run["placed"] = self._announce("placed", stages.placed(site, settings))
-        if settings.wants("settled", "slow", "peers"):
-            run["settled"] = self._announce("settled", stages.settled(site, settings))
-            max_rate = run["settled"]["tradesPerSecond"]
-            if limit:
-                run["ratio"] = round(max_rate / run["limit"]["tradesPerSecond"], 3)
+        run |= self._limit_and_settled(site, limit)
+        max_rate = run["settled"]["tradesPerSecond"] if "settled" in run else 0.0
         if settings.wants("slow"):
             run["slow"] = self._announce("slow", stages.slow(site, settings, max_rate))
         if settings.wants("latency"):
             rates = [*settings.rates]
-            if "settled" in run:
+            if max_rate:
                 rates += [round(part * max_rate) for part in settings.fractions if part * max_rate > max(rates)]
             run["latency"] = []
             for rate in rates:
@@ -123,6 +118,20 @@ class Bench:
             self.say(f"lone: placed to final {run['lone']['final']}")
         audit = site.audit()
         self.say(f"run {number + 1} of {settings.runs} done; books: {audit}")
+        return run
+
+    def _limit_and_settled(self, site: Site, limit: Limit | None) -> dict[str, Any]:
+        """Measure half of the limit before `settled` and half after it: the machine's speed changes within minutes."""
+        settings, run = self.settings, dict[str, Any]()
+        halves = [limit.measure(max(1, settings.seconds // 2))] if limit else []
+        if settings.wants("settled", "slow", "peers"):
+            run["settled"] = self._announce("settled", stages.settled(site, settings))
+        if limit:
+            halves.append(limit.measure(max(1, settings.seconds // 2)))
+            run["limit"] = medians(halves) | {"halves": [half["tradesPerSecond"] for half in halves]}
+            self._announce("limit", run["limit"])
+            if "settled" in run:
+                run["ratio"] = round(run["settled"]["tradesPerSecond"] / run["limit"]["tradesPerSecond"], 3)
         return run
 
     def _peer(self, name: str, site: Site) -> dict[str, Any]:
