@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connection, transaction
@@ -68,6 +68,12 @@ class Ended(NamedTuple):
         if self.is_filled:
             return f"{'Bought' if self.type == Type.BUY else 'Sold'} {shares} at {usd(self.price)}"
         return f"Not executed: {'buy' if self.type == Type.BUY else 'sell'} {shares}"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The trade as a line of a table. A dict, because templates look into one in half the time."""
+        total, reason = (usd(self.amount), "") if self.is_filled else ("", self.reason)
+        return {"sequence": self.sequence, "title": self.title, "total": total, "reason": reason}
 
     @property
     def text(self) -> str:
@@ -153,7 +159,8 @@ def prepare(recipients: list[Recipient]) -> dict[int, EmailMultiAlternatives]:
 def _mail_of(to: Recipient, trades: list[Ended]) -> EmailMultiAlternatives:
     if trades[0].trades_in_mail == 1:
         return notice_mail.mail_of(to.name, to.email, notices.Kind.TRADES, trades)
-    context = {"name": to.name, "trades": trades, "more": trades[0].trades_in_mail - len(trades)}
+    lines = [trade.line for trade in trades]
+    context = {"name": to.name, "lines": lines, "more": trades[0].trades_in_mail - len(trades)}
     mail = EmailMultiAlternatives(_subject(trades), render_to_string("mails/trades.txt", context), to=[to.email])
     mail.attach_alternative(render_to_string("mails/trades.html", context), "text/html")
     return mail
