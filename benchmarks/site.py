@@ -184,7 +184,11 @@ class Site:
         return resume
 
     def calm_down(self) -> None:
-        """Finish what earlier stages have left behind, so that every measurement begins in the same state."""
+        """Finish what earlier stages have left behind, so that every measurement begins in the same state.
+
+        The next scheduled proof of the books is postponed, so that it does not fall into one stage and spare others.
+        """
+        self.database.postpone_proof()
         self.database.send_mail(DRAIN_SECONDS_MAX)
         self.database.vacuum_and_checkpoint()
 
