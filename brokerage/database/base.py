@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend with three changes.
+"""Django's PostgreSQL backend with four changes.
 
 The check whether a persistent connection is alive costs no round trip, whereas Django sends `SELECT 1` before each
 request. If the server has died, restarted or ended the session, it has closed the connection, and that shows on the
@@ -9,11 +9,17 @@ restarted after its database had a problem. A statement that was refused before 
 new session. If a transaction is open, its earlier statements are lost with the session, so the error is raised as
 OperationalError instead, and the owner of the transaction may try again.
 
+A session ends with the thread that opened it. Django's own way leaves that to Python's garbage collector, which hardly
+ever runs in `web`, while its server ends threads that were idle for half a minute and starts others: their sessions
+would add up until the database has no room for more.
+
 A list parameter is sent as the text of an array, whose type the statement gives (`%s::bigint[]`). psycopg's own way
 examines the type of every member, and takes up to three times as long.
 """
 
+import os
 import select
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +68,28 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     UUID: str,
     bytes: lambda value: f'"\\\\x{value.hex()}"',
 }
+
+
+class EndsWithThread:
+    """Closes a session when it is dropped: a thread's own storage is emptied when the thread ends."""
+
+    def __init__(self, session: hosts.Connection) -> None:
+        self._session, self._process = session, os.getpid()
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be ending, too
+            if self._process == os.getpid():  # a forked process has a copy, and the session goes on in its parent
+                self._session.close()
+
+
+class Sessions(threading.local):
+    """The sessions that this thread has opened last, by the id of their wrapper."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, EndsWithThread] = {}
+
+
+_sessions = Sessions()
 
 
 class Plans:
@@ -119,6 +147,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Open a connection to the host that can be written to, with our way of sending lists."""
         self.isolation_level = IsolationLevel.READ_COMMITTED
         connection = hosts.connect(conn_params)
+        _sessions.open[id(self)] = EndsWithThread(connection)
         for name, seconds in self._limits.items():
             setattr(connection, name, seconds)
         connection.adapters.register_dumper(list, ArrayDumper)

@@ -1,6 +1,8 @@
 """A persistent connection that no longer works is replaced automatically."""
 
+import gc
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -207,3 +209,30 @@ def test_an_operator_may_widen_a_column_while_customers_place_and_lanes_work(
         assert Trade.objects.filter(customer=alice).count() == 2 * REPEATS
     finally:
         operator.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(32)")
+
+
+def test_a_session_ends_with_its_thread(transactional_db: None) -> None:
+    sessions: list[int] = []
+
+    def use_the_database() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            sessions.append(cursor.fetchone()[0])
+
+    gc.disable()  # a worker whose requests leave no garbage collects hardly ever
+    try:
+        thread = threading.Thread(target=use_the_database)
+        thread.start()
+        thread.join()
+        ends_at = time.monotonic() + 5
+        while is_open(sessions[0]) and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        assert not is_open(sessions[0])
+    finally:
+        gc.enable()
+
+
+def is_open(session: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)", [session])
+        return bool(cursor.fetchone()[0])
