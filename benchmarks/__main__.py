@@ -123,11 +123,12 @@ class Bench:
     def _limit_and_settled(self, site: Site, limit: Limit | None) -> dict[str, Any]:
         """Measure half of the limit before `settled` and half after it: the machine's speed changes within minutes."""
         settings, run = self.settings, dict[str, Any]()
-        halves = [limit.measure(max(1, settings.seconds // 2))] if limit else []
+        part = settings.seconds // 2, settings.warm_up_seconds
+        halves = [limit.measure(*part)] if limit else []
         if settings.wants("settled", "slow", "peers"):
             run["settled"] = self._announce("settled", stages.settled(site, settings))
         if limit:
-            halves.append(limit.measure(max(1, settings.seconds // 2)))
+            halves.append(limit.measure(*part))
             run["limit"] = medians(halves) | {"halves": [half["tradesPerSecond"] for half in halves]}
             self._announce("limit", run["limit"])
             if "settled" in run:

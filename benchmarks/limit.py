@@ -20,6 +20,7 @@ CLIENTS = 32
 THREADS = 2
 SCRIPT = Path(__file__).with_name("limit.sql")
 NAME = "bare_limit"
+FINISH_SECONDS_MAX = 120
 LINES_A_RUN = 10_000_000
 """More than a client makes in one run, so that the sequence numbers of different runs never collide."""
 
@@ -49,11 +50,41 @@ class Limit:
         self.database = Database(site.brokerage.data_dir, self.url)
         self.population = site.populate(self.database)
 
-    def measure(self, seconds: int) -> dict[str, Any]:
-        """Return the trades per second, and the cost of a trade."""
-        self.runs += 1
+    def measure(self, seconds: int, warm_up_seconds: int) -> dict[str, Any]:
+        """Return the trades per second, and the cost of a trade.
+
+        Args:
+            warm_up_seconds: Load before, which doesn't count: the first change of a page after a checkpoint writes all
+                of the page.
+        """
         self.site.calm_down()
         self.database.vacuum_and_checkpoint()
+        self._finish(self._start(warm_up_seconds))
+        pgbench = self._start(seconds)
+        roots = {**self.site.roots(), pgbench.pid: "pgbench"}
+        before, counters = processes.snapshot(roots), self.database.counters()
+        try:
+            # Sample while pgbench is still running: the CPU time of a process that has ended counts for its parent.
+            time.sleep(max(0.5, seconds - 0.5))
+            after, counted = processes.snapshot(roots), self.database.counters()
+            output = self._finish(pgbench)
+        except BaseException:
+            pgbench.kill()
+            pgbench.wait()
+            raise
+        spent = Spent.between(before, after)
+        rate, latency = _figure(r"tps = ([\d.]+) \(without", output), _figure(r"latency average = ([\d.]+) ms", output)
+        count = int(rate * spent.seconds)
+        return {
+            "tradesPerSecond": round(rate, 1),
+            "latencyMs": latency,
+            "cpuMs": spent.milliseconds_each(count),
+            **spent.disturbance(),
+            "each": counted.each(counters, count),
+        }
+
+    def _start(self, seconds: int) -> subprocess.Popen[str]:
+        self.runs += 1
         variables = {
             "clients": CLIENTS,
             "first": self.population.first_id,
@@ -63,39 +94,29 @@ class Limit:
         arguments = {**self.database.connection_arguments, "user": ADMIN}
         command = [
             *(str(binaries() / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS)),
-            *("-T", str(seconds), "-f", str(SCRIPT), "--random-seed", str(self.runs)),
+            *("-T", str(max(1, seconds)), "-f", str(SCRIPT), "--random-seed", str(self.runs)),
             *(part for name, value in variables.items() for part in ("-D", f"{name}={value}")),
             *("-h", str(arguments["host"]), "-p", str(arguments["port"]), "-U", ADMIN, NAME),
         ]
         environment = {**os.environ, "PGPASSWORD": str(arguments["password"])}
-        pgbench = subprocess.Popen(
+        return subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        roots = {**self.site.roots(), pgbench.pid: "pgbench"}
-        before, counters = processes.snapshot(roots), self.database.counters()
-        try:
-            # Sample while pgbench is still running: the CPU time of a process that has ended counts for its parent.
-            time.sleep(max(0.5, seconds - 0.5))
-            after, counted = processes.snapshot(roots), self.database.counters()
-            output, errors = pgbench.communicate(timeout=60)
-        except BaseException:
-            pgbench.kill()
-            pgbench.wait()
-            raise
-        rate = re.search(r"tps = ([\d.]+) \(without", output)
-        failed = re.search(r"number of failed transactions: (\d+)", output)
-        if pgbench.returncode or not rate or not failed or failed[1] != "0":
+
+    @staticmethod
+    def _finish(pgbench: subprocess.Popen[str]) -> str:
+        """Wait until pgbench ends, and return its output. Raises RuntimeError if a transaction failed."""
+        output, errors = pgbench.communicate(timeout=FINISH_SECONDS_MAX)
+        if pgbench.returncode or _figure(r"number of failed transactions: (\d+)", output) != 0:
             raise RuntimeError(f"pgbench: {output[-2000:]}{errors[-2000:]}")
-        spent = Spent.between(before, after)
-        count = int(float(rate[1]) * spent.seconds)
-        latency = re.search(r"latency average = ([\d.]+) ms", output)
-        return {
-            "tradesPerSecond": round(float(rate[1]), 1),
-            "latencyMs": float(latency[1]) if latency else None,
-            "cpuMs": spent.milliseconds_each(count),
-            **spent.disturbance(),
-            "each": counted.each(counters, count),
-        }
+        return output
 
     def close(self) -> None:
         self.database.close()
+
+
+def _figure(pattern: str, output: str) -> float:
+    found = re.search(pattern, output)
+    if found is None:
+        raise RuntimeError(f"pgbench printed nothing like {pattern}: {output[-2000:]}")
+    return float(found[1])
