@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from allauth.usersessions.models import UserSession
 from csp.middleware import CSPMiddleware
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -119,7 +121,8 @@ class StaffSession:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(PREFIX):
-            self._end_if_over(request)
+            with suppress(Error):  # the database is unavailable; the page itself will say so
+                self._end_if_over(request)
         return self.get_response(request)
 
     def _end_if_over(self, request: HttpRequest) -> None:

@@ -74,12 +74,12 @@ class EndsWithThread:
     """Closes a session when it is dropped: a thread's own storage is emptied when the thread ends."""
 
     def __init__(self, session: hosts.Connection) -> None:
-        self._session, self._process = session, os.getpid()
+        self._opened, self._opened_in = session, os.getpid()
 
     def __del__(self) -> None:
         with suppress(Exception):  # the interpreter may be ending, too
-            if self._process == os.getpid():  # a forked process has a copy, and the session goes on in its parent
-                self._session.close()
+            if self._opened_in == os.getpid():  # a forked process has a copy, and the session goes on in its parent
+                self._opened.close()
 
 
 class Sessions(threading.local):
