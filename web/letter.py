@@ -34,5 +34,5 @@ class Letter(EmailMultiAlternatives):
         message.policy = PLAIN_HEADERS
         if message.is_multipart():
             # Otherwise the standard library searches the text for a random boundary, with a pattern that it compiles.
-            message.set_boundary(f"={secrets.token_hex(8)}")  # short, so that its header need not be folded
+            message.set_boundary(f"={secrets.token_hex(16)}")
         return message

@@ -33,7 +33,7 @@ def test_a_letter_has_the_text_of_djangos_message(subject: str, html: Any) -> No
 
     letter, djangos = of(Letter).message(), of(EmailMultiAlternatives).message()
     if html:
-        assert len(letter.get_boundary()) > 16
+        assert len(letter.get_boundary()) > 32
         assert letter.get_boundary() != of(Letter).message().get_boundary()
         djangos.set_boundary(letter.get_boundary())
     for line_end in ("\n", "\r\n"):
