@@ -18,14 +18,23 @@ def _static_files_by_their_names(settings: Any) -> None:
 
 
 @pytest.fixture
-def database_down(transactional_db: None) -> Iterator[None]:
-    """Make the database refuse connections."""
+def stop_database(transactional_db: None) -> Iterator[Callable[[], None]]:
+    """Return a function that makes the database refuse connections from then on."""
     port = connection.settings_dict["PORT"]
-    connection.close()
-    connection.settings_dict["PORT"] = "1"
-    yield
+
+    def stop_database() -> None:
+        connection.close()
+        connection.settings_dict["PORT"] = "1"
+
+    yield stop_database
     connection.close()
     connection.settings_dict["PORT"] = port
+
+
+@pytest.fixture
+def database_down(stop_database: Callable[[], None]) -> None:
+    """Make the database refuse connections."""
+    stop_database()
 
 
 @pytest.fixture

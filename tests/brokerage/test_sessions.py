@@ -1,32 +1,17 @@
 """Sessions in a database that fails: the visitor is told that it is us, and to try again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.contrib.sessions.models import Session
 from django.core.handlers.exception import convert_exception_to_response
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from accounts.models import Customer
 
 View = Callable[[HttpRequest], HttpResponse]
-
-
-@pytest.fixture
-def down(transactional_db: None) -> Iterator[Callable[[], None]]:
-    """Make the database refuse connections from a moment on."""
-    port = connection.settings_dict["PORT"]
-
-    def shut_down() -> None:
-        connection.close()
-        connection.settings_dict["PORT"] = "1"
-
-    yield shut_down
-    connection.close()
-    connection.settings_dict["PORT"] = port
 
 
 def visit(client: Client, view: View) -> HttpResponse:
@@ -43,10 +28,10 @@ def visitor(transactional_db: None, alice: Customer) -> Client:
     return client
 
 
-def test_a_session_that_cannot_be_stored_is_our_fault(visitor: Client, down: Callable[[], None]) -> None:
+def test_a_session_that_cannot_be_stored_is_our_fault(visitor: Client, stop_database: Callable[[], None]) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         request.session["seen"] = 1
-        down()
+        stop_database()
         return HttpResponse("done")
 
     response = visit(visitor, view)
@@ -54,8 +39,8 @@ def test_a_session_that_cannot_be_stored_is_our_fault(visitor: Client, down: Cal
     assert "Try again" in response.text
 
 
-def test_a_middleware_without_its_database_is_our_fault(visitor: Client, down: Callable[[], None]) -> None:
-    down()
+def test_a_middleware_without_its_database_is_our_fault(visitor: Client, stop_database: Callable[[], None]) -> None:
+    stop_database()
     visitor.raise_request_exception = False
     for path in ("/", "/trades", "/admin/", "/account/login/"):
         response = visitor.get(path)
