@@ -1,5 +1,7 @@
 """The exceptions with which each operation of the API can be refused. A test checks it against the table of errors."""
 
+from django.contrib.sessions.exceptions import SessionInterrupted
+
 from accounts import watchlists
 from accounts.access_lock import AccessEnded
 from accounts.funding import (
@@ -35,6 +37,7 @@ PLACING: Refusals = (
     checks.LineTooLong,
     checks.Overloaded,
 )
+ON_PAGES: Refusals = (SessionInterrupted,)  # only a visitor's request has a session, so no operation can raise these
 WATCHLIST: Refusals = (watchlists.WatchlistNameTaken, watchlists.WatchlistFull)
 OF_OPERATIONS: dict[str, Refusals] = {
     "placeTrade": PLACING,

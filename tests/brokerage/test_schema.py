@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.test import Client
@@ -162,9 +161,8 @@ def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
 
 def test_each_exception_belongs_to_an_operation() -> None:
     anywhere = {SuspiciousOperation, RequestDataTooBig, OperationalError, InterfaceError, InternalError, TimeoutError}
-    on_pages = {SessionInterrupted}  # programs have no sessions
     of_operations = {kind for kinds in refusals.OF_OPERATIONS.values() for kind in kinds}
-    assert (set(errors.TABLE) | set(alpaca.TABLE)) - anywhere - on_pages == of_operations
+    assert (set(errors.TABLE) | set(alpaca.TABLE)) - anywhere - {*refusals.ON_PAGES} == of_operations
 
 
 def test_the_body_of_a_webhook_is_documented() -> None:
