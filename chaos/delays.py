@@ -66,6 +66,8 @@ def _may_delay(fault: Json, trade: Json) -> bool:
     kind, target, values = fault["kind"], fault["target"], fault["values"]
     if kind == "exchange":
         return trade["ticker"] in values.get("poisonTickers", [trade["ticker"]])
+    if kind == "split":
+        return bool(target == trade["ticker"])  # it halts the stock until it is applied
     if kind == "staff":
         return str(values["does"]).startswith("halt") and values.get("ticker", trade["ticker"]) == trade["ticker"]
     if kind in {"exchange clock", "read-only sessions", "slow disk", "deploy"}:

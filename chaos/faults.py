@@ -28,17 +28,21 @@ from chaos.staff import NotAccepted, Refused, Staff
 from local.ports import LOOPBACK
 
 LANES = 16
-BACK_SECONDS_MAX = 20.0
+BACK_SECONDS_MAX, RETRY_SECONDS = 20.0, 0.5
 WRITABLE = "ALTER DATABASE brokerage RESET default_transaction_read_only"
-ENTER_SPLIT = """
+APPLY_SPLIT = """
 from datetime import date, timedelta
 from decimal import Decimal
+from time import sleep
 from trades.corporate_actions import enter
 from trades.models import CorporateAction
+split = CorporateAction.objects.filter(kind="SPLIT", ticker="{ticker}")
 terms = {{"numerator": {numerator}, "denominator": {denominator}, "reference_price": Decimal("{referencePrice}")}}
 ex_date = date.today() - timedelta(days=7)  # a session has opened since
-if not CorporateAction.objects.filter(kind="SPLIT", ticker="{ticker}").exists():
+if not split.exists():
     enter(CorporateAction(kind="SPLIT", ticker="{ticker}", ex_date=ex_date, **terms), "chaos 1 and 2")
+while not split.filter(state=CorporateAction.State.DONE).exists():
+    sleep(0.5)
 """
 END_HALF_OF_THE_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'brokerage' AND pid % 2 = 0"
@@ -76,7 +80,8 @@ class Injector:
                 self.over.wait(fault.seconds)
             self.record.fault(**entry, began=began, ended=now(), done=True)
         except Exception as error:  # noqa: BLE001 — the target may be broken already; the plan goes on
-            self.record.fault(**entry, began=began, ended=now(), done=False, why=repr(error)[:200])
+            failure = {"error": type(error).__name__, "why": str(error)[:200]}
+            self.record.fault(**entry, began=began, ended=now(), done=False, **failure)
 
     def _maker(self, fault: Fault) -> Callable[[Fault], contextlib.AbstractContextManager[None]]:
         makers = {
@@ -362,15 +367,12 @@ class Injector:
 
     @contextlib.contextmanager
     def _split(self, fault: Fault) -> Iterator[None]:
-        """Enter a split, as two members of staff would. It is due immediately."""
-        _retry_undo(lambda: self._enter_split(fault.values), RuntimeError)
+        """Enter a split, as two members of staff would. It lasts until applied, as the halt of the stock does."""
+        script = APPLY_SPLIT.format(**fault.values)
+        while (result := self.site.brokerage.manage("shell", "--no-imports", "-c", script)).returncode:
+            if self.over.wait(RETRY_SECONDS):
+                raise RuntimeError(result.stderr[-500:])
         yield
-
-    def _enter_split(self, terms: dict[str, Any]) -> None:
-        """Enter the split. Idempotent: yes."""
-        result = self.site.brokerage.manage("shell", "--no-imports", "-c", ENTER_SPLIT.format(**terms), timeout=60)
-        if result.returncode != 0:
-            raise RuntimeError(result.stderr[-500:])
 
     @contextlib.contextmanager
     def _staff(self, fault: Fault) -> Iterator[None]:
@@ -409,4 +411,4 @@ def _retry_undo(undo: Callable[[], None], away: type[Exception]) -> None:
         except away:
             if time.monotonic() > ends_at:
                 raise
-            time.sleep(0.5)
+            time.sleep(RETRY_SECONDS)

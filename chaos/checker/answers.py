@@ -43,7 +43,7 @@ def final_trades_never_changed(case: Case) -> Iterator[str]:
 def staff_were_not_refused(case: Case) -> Iterator[str]:
     """Yield halts and limits that the back office refused to set: they were never in force, so nothing was tried."""
     for fault in case.evidence.faults:
-        if fault.get("why", "").startswith(Refused.__name__):
+        if fault.get("error") == Refused.__name__:
             yield f"{fault['target']}: {fault['why']}"
 
 

@@ -35,7 +35,7 @@ def figures(evidence: Evidence) -> Json:
             met = [
                 fault
                 for fault in injected[bisect_left(begins, ready - longest) : bisect_left(begins, ended)]
-                if fault["ended"] >= ready
+                if fault["ended"] >= ready and _concerns(fault, trade)
             ]
             for fault in met:
                 by_kind[_name(fault)].append(max(0.0, ended - max(ready, fault["ended"])))
@@ -60,6 +60,10 @@ def figures(evidence: Evidence) -> Json:
         "delayAfterTheLastFaultSeconds": _percentiles(after_last),
         "delayAfterSeconds": {kind: _percentiles(delays) for kind, delays in sorted(by_kind.items())},
     }
+
+
+def _concerns(fault: Json, trade: Json) -> bool:
+    return fault["kind"] != "split" or bool(fault["target"] == trade["ticker"])
 
 
 def _name(fault: Json) -> str:

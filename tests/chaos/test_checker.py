@@ -224,7 +224,7 @@ def place_too_often(evidence: Evidence) -> None:
 
 def refuse_staff_a_halt(evidence: Evidence) -> None:
     add_staff_action(evidence, "halt-all", 5, 6)
-    evidence.faults[-1] |= {"done": False, "why": repr(Refused("halt-all: 422 "))}
+    evidence.faults[-1] |= {"done": False, "error": Refused.__name__, "why": "halt-all: 422 "}
 
 
 def claim_a_halted_stock(evidence: Evidence) -> None:
@@ -383,3 +383,9 @@ def test_a_planned_false_report_is_followed_and_counted(evidence: Evidence) -> N
 def test_delays_are_measured_from_the_end_of_a_fault(evidence: Evidence) -> None:
     assert figures(evidence)["delayAfterSeconds"]["kill lanes"] == {"trades": 1, "p50": 1.5, "p99": 1.5, "max": 1.5}
     assert figures(evidence)["waitSeconds"]["max"] == 2.8
+
+
+def test_a_split_delays_only_trades_in_its_stock(evidence: Evidence) -> None:
+    split = evidence.faults[0] | {"kind": "split", "values": {}}
+    evidence.faults += [split | {"target": "KO"}, split | {"target": "AAPL"}]
+    assert figures(evidence)["delayAfterSeconds"].keys() == {"kill lanes", "split AAPL"}

@@ -41,6 +41,7 @@ EXPLAINED = [
     [fault("clock", "postgres", 8, 17, jumpSeconds=3600)],
     [fault("staff", "halt-all", 3, 16, does="halt-all")],
     [fault("kill", "exchange", 8, 8), fault("pause", "postgres", 15, 22)],
+    [fault("split", "AAPL", -2, 37)],
 ]
 UNEXPLAINED = [
     [],
@@ -50,6 +51,7 @@ UNEXPLAINED = [
     [fault("blackhole", "lanes-exchange", 0, 30)],
     [fault("staff", "halt-stock WMT", 0, 30, does="halt-stock", ticker="WMT")],
     [fault("clock", "web.1", 0, 30, jumpSeconds=90)],
+    [fault("split", "KO", -2, 37)],
 ]
 
 
