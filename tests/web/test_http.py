@@ -1,6 +1,7 @@
 """Calls to other people's servers end by their deadline, whatever the server does."""
 
 import contextlib
+import re
 import socket
 import socketserver
 import ssl
@@ -67,6 +68,20 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.close()
 
 
+def receive(sock: socket.socket) -> bytes:
+    """Return the next request: its head and its body, which may come in any number of pieces; less if no more comes."""
+    request = piece = sock.recv(65_536)
+    while piece and not _is_complete(request):
+        request += (piece := sock.recv(65_536))
+    return request
+
+
+def _is_complete(request: bytes) -> bool:
+    head, end_of_head, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+    return bool(end_of_head) and len(body) >= int(length[1] if length else 0)
+
+
 def drip(before: bytes, piece: bytes) -> Behavior:
     """Read the request, send `before`, and then send `piece` again and again."""
 
@@ -85,7 +100,7 @@ def never_answer(sock: socket.socket, ended: threading.Event) -> None:
 
 def respond(raw: bytes) -> Behavior:
     def act(sock: socket.socket, ended: threading.Event) -> None:
-        while sock.recv(65_536):
+        while receive(sock):
             sock.sendall(raw)
 
     return act
@@ -184,9 +199,7 @@ def test_a_pinned_client_keeps_its_connection_and_replaces_one_that_the_server_h
 
     def act(sock: socket.socket, ended: threading.Event) -> None:
         for number in range(3):
-            request = sock.recv(65_536)
-            while request and not request.endswith(b"{}"):
-                request += sock.recv(65_536)
+            receive(sock)
             if number < 2:
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
@@ -271,9 +284,7 @@ def test_a_pinned_call_verifies_and_sends_the_host_name_of_the_url(
     requests: list[bytes] = []
 
     def act(sock: socket.socket, ended: threading.Event) -> None:
-        requests.append(b"")
-        while not requests[-1].endswith(b"{}"):
-            requests[-1] += sock.recv(65_536)
+        requests.append(receive(sock))
         sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     server = serve(act, context)
