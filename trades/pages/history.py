@@ -74,7 +74,6 @@ def trades(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "trades": trades_shown,
-            "names": valuation.company_names({trade.ticker for trade in trades_shown}),
             "next": query.urlencode() if query["before"] else None,
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
