@@ -12,9 +12,10 @@ from trades.audit import Audit, Mark, audit_books
 
 FULL_EVERY_HOURS = 24  # in between, the scheduled proofs are of changes
 VIOLATIONS_KEPT_MAX = 100
+GENTLE = 3.0  # how long a proof that nobody waits for rests after each statement, in multiples of the statement's time
 
 
-def prove(asked_by: str = "", only_changes: bool = False) -> Proof:
+def prove(asked_by: str = "", only_changes: bool = False, rests: float = 0.0) -> Proof:
     """Prove the books, keep the result, and open an exception for each violation.
 
     Idempotent: no. Each call proves them again.
@@ -22,15 +23,16 @@ def prove(asked_by: str = "", only_changes: bool = False) -> Proof:
     Args:
         only_changes: Whether to examine only what can have changed since the last proof. Everything is examined if
             that one found a violation, because a proof of changes doesn't see a violation that stays as it is.
+        rests: How long to rest after each statement, in multiples of the time that it took.
     """
-    return prove_and_show(asked_by, only_changes)[0]
+    return prove_and_show(asked_by, only_changes, rests)[0]
 
 
-def prove_and_show(asked_by: str = "", only_changes: bool = False) -> tuple[Proof, Audit]:
+def prove_and_show(asked_by: str = "", only_changes: bool = False, rests: float = 0.0) -> tuple[Proof, Audit]:
     """Prove the books as `prove` does, and also return the audit with everything that it found."""
     earlier = last_without_violations()
     began = time.monotonic()
-    audit = audit_books(mark_of(earlier), only_changes)
+    audit = audit_books(mark_of(earlier), only_changes, rests)
     found = audit.findings
     count = sum(found.counts.values())
     proof = Proof.objects.create(

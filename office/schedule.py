@@ -21,10 +21,10 @@ from webhooks import delivery
 PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
 KEEP, BRING_FORWARD = "keep", "bring_forward"
 EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600, KEEP: 600}
-# A proof that takes longer is followed by a longer pause, so that proofs occupy a tenth of a processor at most; but one
-# begins each hour.
+# A proof of changes that takes longer is followed by a longer pause, so that such proofs occupy a tenth of a processor
+# at most; but one begins each hour. Three quarters of the time that it takes are rests.
 SELDOM_SECONDS = {PROVE: 3600}
-RESTS = 9  # times as long as it took
+PAUSES = 1.5  # times as long as it took
 RETRY_SECONDS = 300  # after a failure
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ def run_jobs() -> None:
             cursor.execute(
                 FINISH,
                 {
-                    "failure": failure, "retry": RETRY_SECONDS, "rests": RESTS, "seldom": SELDOM_SECONDS.get(job, 0),
+                    "failure": failure, "retry": RETRY_SECONDS, "pauses": PAUSES, "seldom": SELDOM_SECONDS.get(job, 0),
                     "job": job,
                 },
             )  # fmt: skip
@@ -84,8 +84,12 @@ def _latest_seconds(job: str) -> int:
 
 
 def _prove(asked_by: str) -> None:
-    """Prove everything if somebody requested it or the last full proof is old, otherwise what has changed."""
-    proofs.prove(asked_by, only_changes=not asked_by and not proofs.full_one_is_due())
+    """Prove everything if somebody requested it or the last full proof is old, otherwise what has changed, gently.
+
+    A full proof doesn't rest: all tables keep what is deleted or replaced until it ends, and that slows everybody down.
+    """
+    only_changes = not asked_by and not proofs.full_one_is_due()
+    proofs.prove(asked_by, only_changes, proofs.GENTLE if only_changes else 0.0)
 
 
 def _delete_old(asked_by: str) -> None:
@@ -138,7 +142,7 @@ FINISH = """
     UPDATE office_job SET ended_at = now(), failure = %(failure)s::text,
            due_at = CASE WHEN %(failure)s::text <> '' THEN least(due_at, now() + make_interval(secs => %(retry)s))
                          WHEN asked_by <> '' THEN due_at
-                         ELSE greatest(due_at, least(now() + %(rests)s * (now() - began_at),
+                         ELSE greatest(due_at, least(now() + %(pauses)s * (now() - began_at),
                                                      began_at + make_interval(secs => %(seldom)s))) END
     WHERE name = %(job)s
 """

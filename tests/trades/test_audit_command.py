@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 from decimal import Decimal
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +146,18 @@ def compares_in_pairs(node: dict[str, Any]) -> bool:
     """Whether a plan looks for equal columns by comparing each row of one side with each of the other."""
     own = node["Node Type"] == "Nested Loop" and re.search(r"\.\w+ = \w+\.", node.get("Join Filter", ""))
     return bool(own) or any(map(compares_in_pairs, node.get("Plans", ())))
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_gentle_proof_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("accounts.audit.time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
+    assert audit("--changes")[0] == 0
+    assert not any(rests)
+    rests.clear()
+    assert audit("--changes", "--gently")[0] == 0
+    assert all(rests)
+    assert len(rests) > len(BOOKS + TRADES)
 
 
 def test_a_proof_occupies_one_processor() -> None:

@@ -52,7 +52,7 @@ class Audit:
         return self.changed is None
 
 
-def audit_books(since: Mark | None = None, only_changes: bool = False) -> Audit:
+def audit_books(since: Mark | None = None, only_changes: bool = False, rests: float = 0.0) -> Audit:
     """Prove the books and the trades: all of them, or only what can have changed since an earlier proof.
 
     It only reads, takes no lock that could block anybody, and needs no more memory as the tables grow. It examines
@@ -62,11 +62,12 @@ def audit_books(since: Mark | None = None, only_changes: bool = False) -> Audit:
     Args:
         since: The mark of an earlier proof that found no violation. None: there is none.
         only_changes: Whether to examine only what changed since then.
+        rests: How long to rest after each statement, in multiples of the time that it took.
 
     Raises:
         RuntimeError: It was called inside a transaction.
     """
-    with one_instant():
+    with one_instant(rests):
         changes = find_changes(TABLES, ALL_RULES, since if only_changes else None)
         full = not only_changes or bool(changes.everything)
         return Audit(
