@@ -67,9 +67,10 @@ def one_instant(rests: float = 0.0) -> Iterator[None]:
 
         def execute_and_rest(execute: Callable[..., Any], *statement: Any) -> Any:
             began = time.monotonic()
-            result = execute(*statement)
-            time.sleep(min(REST_SECONDS_MAX, rests * (time.monotonic() - began)))
-            return result
+            try:
+                return execute(*statement)
+            finally:
+                time.sleep(min(REST_SECONDS_MAX, rests * (time.monotonic() - began)))
 
         # answer_limit is of brokerage.database.
         with connection.answer_limit(STATEMENT_SECONDS_MAX), connection.execute_wrapper(execute_and_rest):  # type: ignore[attr-defined]

@@ -130,15 +130,19 @@ BOOKS = (
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
                posting.cause, format('%s shares at %s came in; lots: %s', posting.change, posting.price,
                coalesce(string_agg(lot.quantity || ' for ' || lot.cost, ', '), 'none')) AS detail
-        FROM accounts_posting AS posting
+        FROM (
+            SELECT *, min(change) FILTER (WHERE ticker = '') OVER (PARTITION BY cause) AS fee
+            FROM accounts_posting
+            WHERE ticker = '' AND kind = 'fee'
+            OR ticker <> '' AND change > 0 AND kind IN ('buy', 'adjustment') AND settles_on IS NOT NULL
+        ) AS posting
         LEFT JOIN public.accounts_lot AS lot ON lot.customer_id = posting.customer_id AND lot.ticker = posting.ticker
             AND lot.cause = posting.cause AND lot.origin IS NULL
-        LEFT JOIN public.accounts_posting AS fee ON fee.cause = posting.cause AND fee.kind = 'fee' AND fee.ticker = ''
-        WHERE posting.ticker <> '' AND posting.change > 0 AND posting.kind IN ('buy', 'adjustment')
-          AND posting.settles_on IS NOT NULL
-        GROUP BY posting.id, posting.customer_id, posting.ticker, posting.cause, posting.change, posting.price
+        WHERE posting.ticker <> ''
+        GROUP BY posting.id, posting.customer_id, posting.ticker, posting.cause, posting.change, posting.price,
+                 posting.fee
         HAVING count(lot.id) <> 1 OR sum(lot.quantity) <> posting.change
-        OR sum(lot.cost) <> posting.change * posting.price - coalesce(min(fee.change), 0)
+        OR sum(lot.cost) <> posting.change * posting.price - coalesce(posting.fee, 0)
         """,
         Scope.LOT,
     ),
@@ -162,22 +166,26 @@ BOOKS = (
         "Shares went out without closing the right lots",
         "A sale, or an adjustment that removes shares, closed as many; a sale's proceeds are its cash less fees.",
         """
-        SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
-               posting.cause, format('%s shares went out for %s; closed: %s for %s', posting.change,
-               coalesce(net.cash::text, 'nothing'), coalesce(closed.quantity, 0),
-               coalesce(closed.proceeds::text, 'nothing')) AS detail
-        FROM accounts_posting AS posting
-        LEFT JOIN (
-            SELECT customer_id, ticker, cause, sum(quantity) AS quantity, sum(proceeds) AS proceeds
-            FROM accounts_lotclosing GROUP BY customer_id, ticker, cause
-        ) AS closed USING (customer_id, ticker, cause)
-        LEFT JOIN (
-            SELECT cause, sum(change) AS cash FROM accounts_posting
-            WHERE ticker = '' AND kind IN ('sell', 'fee') GROUP BY cause HAVING bool_or(kind = 'sell')
-        ) AS net USING (cause)
-        WHERE posting.ticker <> '' AND posting.change < 0 AND posting.kind IN ('sell', 'adjustment')
-          AND posting.settles_on IS NOT NULL
-          AND (closed.quantity IS DISTINCT FROM -posting.change OR closed.proceeds IS DISTINCT FROM net.cash)
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
+               format('%s shares went out for %s; closed: %s for %s', change, coalesce(cash::text, 'nothing'),
+               coalesce(closed, 0), coalesce(proceeds::text, 'nothing')) AS detail
+        FROM (
+            SELECT customer_id, ticker, cause, id, change, quantity IS NOT NULL AS is_closing,
+                   sum(quantity) OVER of_stock AS closed, sum(proceeds) OVER of_stock AS proceeds,
+                   CASE WHEN bool_or(kind = 'sell' AND ticker = '') OVER of_cause THEN
+                       sum(change) FILTER (WHERE ticker = '') OVER of_cause END AS cash
+            FROM (
+                SELECT customer_id, ticker, cause, kind, id, change, NULL::bigint AS quantity, NULL::numeric AS proceeds
+                FROM accounts_posting
+                WHERE ticker = '' AND kind IN ('sell', 'fee')
+                OR ticker <> '' AND change < 0 AND kind IN ('sell', 'adjustment') AND settles_on IS NOT NULL
+                UNION ALL
+                SELECT customer_id, ticker, cause, NULL, NULL, NULL, quantity, proceeds FROM accounts_lotclosing
+            ) AS row
+            WINDOW of_cause AS (PARTITION BY cause), of_stock AS (PARTITION BY cause, customer_id, ticker)
+        ) AS gone
+        WHERE ticker <> '' AND NOT is_closing
+          AND (closed IS DISTINCT FROM -change OR proceeds IS DISTINCT FROM cash)
         """,
     ),
     Rule(

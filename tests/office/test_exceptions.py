@@ -4,6 +4,7 @@ import io
 import time
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -362,24 +363,30 @@ def test_a_failed_job_is_shown_and_retried(exchange: StandInExchange) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_scheduled_proofs_are_of_changes_between_full_ones(exchange: StandInExchange) -> None:
+def test_scheduled_proofs_are_of_changes_between_full_ones(
+    exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.people import open_account
 
+    rests: list[float] = []
+    monkeypatch.setattr("accounts.audit.time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
     dave = open_account("dave@example.com", Decimal(100))
     prove = schedule.WORK[schedule.PROVE]
 
     def proved(asked_by: str = "") -> Proof:
+        rests.clear()
         prove(asked_by)
         return Proof.objects.order_by("-id")[0]
 
     first = proved()
-    assert (first.extent, first.changed, first.ok) == ("everything", None, True)
+    assert (first.extent, first.changed, first.ok, any(rests)) == ("everything", None, True, False)
     deposit(dave.id, Decimal(5))
     second = proved()
     assert (second.extent, second.changed, second.earlier, second.ok) == ("changes", 1, first, True)
+    assert all(rests), "nobody waits for it, so trading goes first"
     assert proofs.last_full(second) == first
     third = proved("sam@example.com")
-    assert (third.extent, third.full_because) == ("everything", "")
+    assert (third.extent, third.full_because, any(rests)) == ("everything", "", False)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [dave.id])
     assert (proved().ok, proved().extent) == (False, "everything")
