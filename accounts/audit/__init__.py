@@ -112,12 +112,16 @@ def _rows(statement: str, parameters: dict[str, Any], *, are_few: bool) -> list[
         are_few: Whether the statement is about few rows, as far as is known.
     """
     if are_few:
+        before = transaction.savepoint()
         try:
-            with transaction.atomic():
-                return _planned_rows(statement, parameters, "on", FEW_ROWS_SECONDS_MAX)
+            rows = _planned_rows(statement, parameters, "on", FEW_ROWS_SECONDS_MAX)
         except OperationalError as error:
             if not isinstance(error.__cause__, QueryCanceled):
                 raise
+            transaction.savepoint_rollback(before)
+        else:
+            transaction.savepoint_commit(before)
+            return rows
     return _planned_rows(statement, parameters, "off", STATEMENT_SECONDS_MAX)
 
 

@@ -1,21 +1,18 @@
 """The audit of the books passes correct books, and names the ids for each broken rule."""
 
-import time
 from collections.abc import Iterator
 from decimal import Decimal
-from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import audit
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
-from accounts.audit import BOOKS, Rule, count_rows, examine, one_instant
+from accounts.audit import BOOKS, examine
 from accounts.customers import create_customer
-from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Position, Posting, Transfer
+from accounts.funding import withdraw
+from accounts.models import Balance, Customer, Posting, Transfer
 from tests.guarantees import lift_guarantees
 from tests.people import claim, receive_shares, send_report
 from tests.planted import assert_found, shared_books
@@ -384,62 +381,3 @@ def test_all_violations_are_counted_and_a_limited_number_listed(
         )
         == 2
     )
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_audit_sees_one_instant_and_writes_nothing(alice: Customer) -> None:
-    def deposit_one_dollar() -> None:
-        deposit(alice.id, Decimal(1))
-        connection.close()
-
-    with one_instant():
-        before = count_rows("accounts_posting")
-        thread = Thread(target=deposit_one_dollar)
-        thread.start()
-        thread.join()
-        assert count_rows("accounts_posting") == before
-        assert examine(BOOKS).ok
-    assert count_rows("accounts_posting") == before + 1
-    with pytest.raises(DatabaseError, match="read-only"), one_instant():
-        Position.objects.update(held=0)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_audit_rests_after_each_statement_in_its_own_time(db: None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET idle_in_transaction_session_timeout = '100ms'")
-    try:
-        with one_instant(rests=2), connection.cursor() as cursor:
-            began = time.monotonic()
-            cursor.execute("SELECT pg_sleep(0.1)")
-            assert time.monotonic() - began >= 0.3
-            cursor.execute("SELECT 1")
-    finally:
-        connection.close()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_plan_for_few_rows_is_given_up_if_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nested loops over many rows take quadratic time; here they take 600 s."""
-    monkeypatch.setattr("accounts.audit.FEW_ROWS_SECONDS_MAX", 0.2)
-    slow = "SELECT pg_sleep(CASE current_setting('enable_nestloop') WHEN 'on' THEN 600 ELSE 0 END)::text AS detail"
-    slow_rule = Rule("takes_long", "Takes long", "It ends.", slow)
-    quick_rule = Rule("is_quick", "Is quick", "It ends.", "SELECT current_setting('enable_nestloop') AS detail")
-    with one_instant():
-        findings = examine([slow_rule, quick_rule], narrowed=lambda rule: ("", {}))
-    assert findings.counts == {"takes_long": 1, "is_quick": 1}
-    assert findings.violations[1] == {"rule": "is_quick", "detail": "on"}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_audit_may_take_longer_than_other_transactions(db: None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET transaction_timeout = '300ms'")
-        cursor.execute("SET statement_timeout = '200ms'")
-    try:
-        with one_instant(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.5)")
-        with connection.cursor() as cursor, pytest.raises(DatabaseError, match="statement timeout"):
-            cursor.execute("SELECT pg_sleep(0.5)")  # after the audit, the limits apply again
-    finally:
-        connection.close()
