@@ -33,11 +33,10 @@ class Command(BaseCommand):
             help="Keep the result in the back office, open an exception for each violation, and let the next proof of "
             "changes start from here. Without it, nothing is written.",
         )
-
         parser.add_argument(
             "--gently",
             action="store_true",
-            help="Rest after each statement, so that trading hardly notices. It takes four times as long.",
+            help="Rest after each statement, so that trading has to wait less for it. It takes four times as long.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
